@@ -24,7 +24,10 @@ class Dream(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
 
     model: str = Field(
-        "efficientnet_lite2", min_length=1, max_length=500, description="the network; `phosphene models` lists them"
+        "efficientnet_lite2",
+        min_length=1,
+        max_length=500,
+        description="the network; `phosphene models` lists them",
     )
     weights: str = Field("", max_length=4096, description="a file with the network's weights; '' = its own")
     objective: str = Field(
@@ -40,30 +43,59 @@ class Dream(BaseModel):
         le=32,
         description="scales to dream on; 0 = as many as bring the smallest side to about 200 px",
     )
-    octave_scale: float = Field(1.4, ge=1.01, le=8, description="ratio of one octave's size to the next smaller one's")
+    octave_scale: float = Field(
+        1.4, ge=1.01, le=8, description="ratio of one octave's size to the next smaller one's"
+    )
     steps: int = Field(14, ge=1, le=100_000, description="steps of ascent in each octave")
-    step_size: float = Field(2.0, gt=0, le=255, description="mean change of a pixel in one step, in 8-bit levels")
-    strength: float = Field(1.0, gt=0, le=20, description="one knob for how strong the dream is; multiplies step_size")
-    jitter: int = Field(32, ge=0, le=4096, description="largest random shift of the picture in each step, in pixels")
+    step_size: float = Field(
+        2.0, gt=0, le=255, description="mean change of a pixel in one step, in 8-bit levels"
+    )
+    strength: float = Field(
+        1.0, gt=0, le=20, description="one knob for how strong the dream is; multiplies step_size"
+    )
+    jitter: int = Field(
+        32, ge=0, le=4096, description="largest random shift of the picture in each step, in pixels"
+    )
     smooth: float = Field(
         1.5,
         ge=0,
         le=64,
-        description="sigma of the Gaussian that smooths the gradient in an octave's first step, falling to 0.3 px; 0 = off",
+        description="smooth the gradient by a Gaussian of sigma falling to 0.3 px from so much more; 0 = off",
     )
     laplacian: int = Field(0, ge=0, le=12, description="levels of Laplacian gradient normalisation; 0 = off")
-    balance: bool = Field(True, description="give each layer of a blend a gradient of equal size before weighing it")
+    balance: bool = Field(
+        True, description="give each layer of a blend a gradient of equal size before weighing it"
+    )
     clip: bool = Field(True, description="keep pixels between black and white after every step")
     keep_color: bool = Field(False, description="put the dream's light and dark on the photo's own colours")
-    mask: str = Field("", max_length=4096, description="a picture that is white where to dream, black where not")
-    seed: int | None = Field(
-        None, ge=0, lt=2**32, description="seed of the jitter; drawn at random, and recorded, when it isn't given"
+    mask: str = Field(
+        "", max_length=4096, description="a picture that is white where to dream, black where not"
     )
-    max_size: int = Field(0, ge=0, le=1_000_000, description="shrink the photo so that its longer side is at most this; 0 = don't")
-    scale: float = Field(1.0, gt=0, le=64, description="size of the dream relative to the photo; 2 makes it twice as wide")
-    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps")
+    seed: int | None = Field(
+        None,
+        ge=0,
+        lt=2**32,
+        description="seed of the jitter; drawn at random, and recorded, when it isn't given",
+    )
+    max_size: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="shrink the photo so that its longer side is at most this; 0 = don't",
+    )
+    scale: float = Field(
+        1.0, gt=0, le=64, description="size of the dream relative to the photo; 2 makes it twice as wide"
+    )
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N or mps"
+    )
     dtype: DType = Field("float32", description="arithmetic of the network")
-    tile: int = Field(0, ge=0, le=65_536, description="side of the gradient's tiles in pixels; 0 = as the picture's size asks")
+    tile: int = Field(
+        0,
+        ge=0,
+        le=65_536,
+        description="side of the gradient's tiles in pixels; 0 = as the picture's size asks",
+    )
     threads: int = Field(0, ge=0, le=1024, description="processor threads; 0 = all")
 
     @classmethod
@@ -100,7 +132,9 @@ def check_names(values: Mapping[str, Any], where: str) -> None:
     for name in values:
         if name not in Dream.model_fields:
             near = ", ".join(nearest(str(name), list(Dream.model_fields), 3))
-            raise PhospheneError("E_PARAM", f"{where}: there is no setting {str(name)[:80]!r}; the nearest are {near}")
+            raise PhospheneError(
+                "E_PARAM", f"{where}: there is no setting {str(name)[:80]!r}; the nearest are {near}"
+            )
 
 
 def bounds(name: str) -> str:
@@ -127,9 +161,17 @@ def explain(error: ValidationError) -> str:
     got = repr(first.get("input"))[:80]
     kind = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "text"}
     annotation = Dream.model_fields[name].annotation if name in Dream.model_fields else None
-    expected = " ".join(
-        part for part in (kind.get(getattr(annotation, "__name__", ""), ""), bounds(name) if name in Dream.model_fields else "") if part
-    ) or first["msg"]
+    expected = (
+        " ".join(
+            part
+            for part in (
+                kind.get(getattr(annotation, "__name__", ""), ""),
+                bounds(name) if name in Dream.model_fields else "",
+            )
+            if part
+        )
+        or first["msg"]
+    )
     return f"{name} is {got}, expected {expected}"
 
 
@@ -156,7 +198,5 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
 def preset(name: str) -> dict[str, Any]:
     """The settings that a named look changes."""
     if name not in PRESETS:
-        raise PhospheneError(
-            "E_PARAM", f"there is no preset {name!r}; expected one of {', '.join(PRESETS)}"
-        )
+        raise PhospheneError("E_PARAM", f"there is no preset {name!r}; expected one of {', '.join(PRESETS)}")
     return PRESETS[name][1]

@@ -1,0 +1,23 @@
+"""A network made ready for input gradients; the user's own module is never changed."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def ready(module: nn.Module, device: str | torch.device, dtype: str) -> nn.Module:
+    """A frozen copy of `module` in eval mode, channels-last, with nothing done in place.
+
+    In-place activations overwrite what was captured before them, so the copy has none.
+    """
+    network = copy.deepcopy(module).eval().requires_grad_(False)
+    for part in network.modules():
+        part._forward_hooks.clear()
+        if getattr(part, "inplace", None) is True:
+            part.inplace = False  # type: ignore[assignment]
+    return network.to(device=device, dtype=DTYPES[dtype], memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -1,0 +1,208 @@
+"""Text to objectives: `2*blocks.4.1:12 - 0.5*tv()`.
+
+    sum     = ["-"] product { (" + " | " - ") product }
+    product = [number "*"] atom | atom "*" number
+    atom    = "(" sum ")" | word "(" arguments ")" | "class:" name | LAYER [":" channel ["@" y "," x]]
+
+`/`, `.`, `#`, `-` and digits belong to names, so a binary `+` or `-` has spaces around it. Names
+with other characters stand in double quotes. Nothing is ever evaluated.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import NoReturn
+
+from phosphene import words
+from phosphene.errors import PhospheneError, nearest
+from phosphene.objective import Objective
+
+TOKEN = re.compile(
+    r'\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<sign>(?<=\s)[+-](?=\s)|^[+-]|(?<=\()[+-])|(?P<name>[\w./#-]+)|(?P<mark>[()*,:@=]))'
+)
+NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE]-?\d+)?")
+WHOLE = re.compile(r"-?\d+")
+MAX_LENGTH = 100_000
+MAX_DEPTH = 32
+Argument = str | float
+Token = tuple[str, str]  # kind, text
+
+WORDS: dict[str, tuple[str, Callable[..., Objective]]] = {
+    "layer": ("LAYER", words.layer),
+    "channel": ("LAYER, NUMBER", lambda name, number: words.channel(name, _whole(number))),
+    "unit": ("LAYER, NUMBER", lambda name, number: words.unit(name, _whole(number))),
+    "neuron": (
+        "LAYER, NUMBER, Y, X",
+        lambda name, number, y, x: words.neuron(name, _whole(number), _whole(y), _whole(x)),
+    ),
+    "class": ("NAME", lambda name: words.logit(name)),
+    "direction": (
+        "LAYER, NUMBER, NUMBER, …, power=P",
+        lambda name, *vector, power="0": words.direction(name, [_number(v) for v in vector], _number(power)),
+    ),
+    "guide": ("FILE, LAYER", words.guide),
+    "tv": ("", words.tv),
+}
+
+
+def parse(text: str) -> Objective:
+    """The objective that `text` stands for; E_PARAM says what was expected where."""
+    if len(text) > MAX_LENGTH:
+        raise PhospheneError("E_PARAM", f"objective: {len(text)} characters, expected at most {MAX_LENGTH}")
+    return _Reader(text).whole()
+
+
+def _whole(text: str) -> int:
+    if not WHOLE.fullmatch(text) or len(text) > 9:
+        raise PhospheneError("E_PARAM", f"objective: got {text[:40]!r}, expected a whole number")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    if not NUMBER.fullmatch(text):
+        raise PhospheneError("E_PARAM", f"objective: got {text[:40]!r}, expected a number")
+    return float(text)
+
+
+class _Reader:
+    """Reads tokens from left to right, one function per rule of the grammar."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens: list[tuple[str, str, int]] = []  # kind, text, where it starts
+        self.next = 0
+        self.depth = 0
+        place = 0
+        text = text.rstrip()
+        while place < len(text):
+            found = TOKEN.match(text, place)
+            if not found:
+                self.fail(
+                    place + len(text[place:]) - len(text[place:].lstrip()), "a name, a number or an operator"
+                )
+            kind = found.lastgroup or ""
+            self.tokens.append((kind, found[kind], found.start(kind)))
+            place = found.end()
+
+    def fail(self, place: int, expected: str) -> NoReturn:
+        rest = self.text[place : place + 20]
+        got = repr(rest) if rest else "its end"
+        raise PhospheneError("E_PARAM", f"objective {self.text[:80]!r}: got {got}, expected {expected}")
+
+    def wrong(self, expected: str) -> NoReturn:
+        self.fail(self.tokens[self.next][2] if self.next < len(self.tokens) else len(self.text), expected)
+
+    def peek(self, ahead: int = 0) -> Token:
+        place = self.next + ahead
+        return self.tokens[place][:2] if place < len(self.tokens) else ("end", "")
+
+    def take(self) -> str:
+        self.next += 1
+        return self.tokens[self.next - 1][1]
+
+    def accept(self, text: str) -> bool:
+        if self.peek() in (("mark", text), ("sign", text)):
+            self.next += 1
+            return True
+        return False
+
+    def name(self, expected: str) -> str:
+        kind, text = self.peek()
+        if kind == "string":
+            self.next += 1
+            try:
+                return str(json.loads(text))
+            except ValueError:
+                self.next -= 1
+                self.wrong('a string in double quotes, with \\" and \\\\ for " and \\')
+        if kind != "name":
+            self.wrong(expected)
+        return self.take()
+
+    def whole(self) -> Objective:
+        objective = self.sum()
+        if self.next < len(self.tokens):
+            self.wrong("' + ', ' - ' (with spaces around) or the end")
+        return objective
+
+    def sum(self) -> Objective:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            self.wrong(f"parentheses at most {MAX_DEPTH} deep")
+        negative = self.accept("-")
+        objective = -self.product() if negative else self.product()
+        while self.peek()[0] == "sign":
+            sign = self.take()
+            following = self.product()
+            objective = objective + following if sign == "+" else objective - following
+        self.depth -= 1
+        return objective
+
+    def product(self) -> Objective:
+        factor = 1.0
+        while self.peek()[0] == "name" and NUMBER.fullmatch(self.peek()[1]) and self.peek(1) == ("mark", "*"):
+            factor *= float(self.take())
+            self.next += 1
+        if factor == 1 and (leading := self.peek())[0] == "name" and leading[1].startswith("-"):
+            kind, text, place = self.tokens[self.next]
+            self.tokens[self.next] = (kind, text[1:], place + 1)
+            factor = -1.0
+        objective = self.atom()
+        while self.accept("*"):
+            factor *= _number(self.name("a number"))
+        return objective if factor == 1 else objective * factor
+
+    def atom(self) -> Objective:
+        if self.accept("("):
+            objective = self.sum()
+            if not self.accept(")"):
+                self.wrong("')'")
+            return objective
+        is_word = self.peek()[0] == "name"
+        name = self.name("a layer, or a word such as class:tabby or tv()")
+        if is_word and self.accept("("):
+            return self.word(name)
+        if not self.accept(":"):
+            return words.layer(name)
+        if is_word and name == "class":
+            return words.logit(self.class_name())
+        number = _whole(self.name("a channel's number"))
+        if not self.accept("@"):
+            return words.channel(name, number)
+        y = _whole(self.name("y"))
+        if not self.accept(","):
+            self.wrong("',' between y and x")
+        return words.neuron(name, number, y, _whole(self.name("x")))
+
+    def class_name(self) -> str:
+        parts = [self.name("a class's name or number")]
+        while self.peek()[0] == "name":
+            parts.append(self.take())
+        return " ".join(parts)
+
+    def word(self, name: str) -> Objective:
+        if name not in WORDS:
+            near = ", ".join(nearest(name, list(WORDS), 3))
+            raise PhospheneError(
+                "E_PARAM", f"objective: there is no word {name[:40]!r}; the nearest are {near}"
+            )
+        usage, build = WORDS[name]
+        arguments: list[str] = []
+        options: dict[str, str] = {}
+        while not self.accept(")"):
+            if (arguments or options) and not self.accept(","):
+                self.wrong("',' or ')'")
+            text = self.name("an argument")
+            if self.accept("="):
+                options[text] = self.name("a value")
+            else:
+                arguments.append(text)
+        try:
+            return build(*arguments, **options)
+        except TypeError:
+            given = ", ".join([*arguments, *(f"{key}={value}" for key, value in options.items())])[:80]
+            raise PhospheneError(
+                "E_PARAM", f"objective: got {name}({given}), expected {name}({usage})"
+            ) from None

@@ -1,0 +1,172 @@
+"""Lens: an image in, the activations of named layers out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from phosphene import ascent
+from phosphene.errors import PhospheneError, nearest
+
+Acts = Mapping[str, Tensor]
+Look = Callable[[Tensor], Acts]
+
+
+class _SeenEnough(BaseException):
+    """Ends a forward pass at the last watched layer."""
+
+
+class Lens:
+    """A network, how it wants its input, and its layers by name.
+
+    The network's input is `(scale * image - mean) / std` with the image's channels in
+    `channel_order`; images are `[N, 3, H, W]`, RGB, 0..1. The lens works on a frozen copy: hooks,
+    mode and gradients of the module that was passed in are never touched.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        name: str = "",
+        mean: Sequence[float] = (0.0, 0.0, 0.0),
+        std: Sequence[float] = (1.0, 1.0, 1.0),
+        scale: float = 1.0,
+        channel_order: str = "rgb",
+        classes: Sequence[str] = (),
+        head: str = "",
+        weights_sha256: str = "",
+        device: str | torch.device = "cpu",
+        dtype: str = "float32",
+    ) -> None:
+        if sorted(channel_order) != ["b", "g", "r"]:
+            raise PhospheneError("E_PARAM", f"channel_order is {channel_order!r}, expected 'rgb' or 'bgr'")
+        if dtype not in ascent.DTYPES:
+            raise PhospheneError("E_PARAM", f"dtype is {dtype!r}, expected one of {', '.join(ascent.DTYPES)}")
+        self.name = name or type(module).__name__
+        self.classes = tuple(classes)
+        self.head = head
+        self.weights_sha256 = weights_sha256
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self.module = ascent.ready(module, self.device, dtype)
+        self.layers: tuple[str, ...] = tuple(name for name, _ in self.module.named_modules() if name)
+        self._order = ["rgb".index(channel) for channel in channel_order]
+        self._mean = torch.tensor(mean, device=self.device).view(1, -1, 1, 1)
+        self._std = torch.tensor(std, device=self.device).view(1, -1, 1, 1)
+        self._scale = scale
+
+    def __repr__(self) -> str:
+        return f"Lens({self.name!r}, {len(self.layers)} layers, {self.dtype} on {self.device})"
+
+    def prepare(self, image: Tensor) -> Tensor:
+        """`[N, 3, H, W]` RGB 0..1 as the network wants it, channels-last, in the lens's dtype."""
+        x = image if self._order == [0, 1, 2] else image[:, self._order]
+        x = (self._scale * x - self._mean) / self._std
+        return x.to(ascent.DTYPES[self.dtype]).contiguous(memory_format=torch.channels_last)
+
+    def check(self, layer: str) -> str:
+        """`layer`, if there is such a layer; else E_LAYER with the nearest names."""
+        if layer != "input" and layer not in self.layers:
+            near = ", ".join(nearest(layer, self.layers))
+            raise PhospheneError(
+                "E_LAYER",
+                f"{self.name} has no layer {layer[:200]!r}; the nearest are {near}; "
+                "`phosphene layers` lists all",
+            )
+        return layer
+
+    @contextmanager
+    def watching(self, layers: Iterable[str]) -> Iterator[Look]:
+        """A function from an image `[N, 3, H, W]` to the activations of `layers`, float32.
+
+        The forward pass ends at the last of them. Hooks live inside the `with` and act only while
+        that function runs. `"input"` is the image itself. Maps are `[N, C, H, W]`, vectors `[N, C]`.
+        """
+        wanted = frozenset(self.check(layer) for layer in layers) - {"input"}
+        seen: dict[str, Tensor] = {}
+        looking = False
+
+        def look(image: Tensor) -> Acts:
+            nonlocal looking
+            seen.clear()
+            if wanted:
+                looking = True
+                try:
+                    self.module(self.prepare(image))
+                except _SeenEnough:
+                    pass
+                except RuntimeError as error:
+                    raise _explained(error, image, self.name) from error
+                finally:
+                    looking = False
+            for layer in wanted - seen.keys():
+                raise PhospheneError(
+                    "E_LAYER", f"{self.name} doesn't run its layer {layer!r}; choose another"
+                )
+            acts = {"input": image, **{layer: act.float() for layer, act in seen.items()}}
+            seen.clear()
+            return acts
+
+        def capture(layer: str) -> Callable[[nn.Module, Any, Any], None]:
+            def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+                if not looking:
+                    return
+                if not isinstance(output, Tensor) or output.dim() not in (2, 4):
+                    raise PhospheneError(
+                        "E_LAYER",
+                        f"layer {layer!r} gives {_shape(output)}, expected [N, C, H, W] or [N, C]; "
+                        "choose another",
+                    )
+                if layer in seen:
+                    raise PhospheneError(
+                        "E_LAYER", f"layer {layer!r} runs more than once; choose the block around it"
+                    )
+                last = len(seen) + 1 == len(wanted)
+                seen[layer] = output if last else output.clone()
+                if last:
+                    raise _SeenEnough
+
+            return hook
+
+        parts = dict(self.module.named_modules())
+        handles = [parts[layer].register_forward_hook(capture(layer)) for layer in wanted]
+        try:
+            yield look
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def channels(self, layer: str) -> int:
+        """How many channels (or units) `layer` has, found by looking at a small grey picture."""
+        with torch.no_grad(), self.watching([layer]) as look:
+            return look(torch.full((1, 3, 96, 96), 0.5, device=self.device))[layer].shape[1]
+
+
+def _shape(output: Any) -> str:
+    return str(list(output.shape)) if isinstance(output, Tensor) else type(output).__name__
+
+
+def _explained(error: RuntimeError, image: Tensor, name: str) -> Exception:
+    """What a network's own error means for a picture that is too small or too large for it."""
+    height, width = image.shape[-2:]
+    words = str(error).lower()
+    if (
+        isinstance(error, torch.OutOfMemoryError)
+        or "can't allocate memory" in words
+        or "not enough memory" in words
+    ):
+        return PhospheneError(
+            "E_MEMORY",
+            f"{width}×{height} px at once don't fit into memory; give a smaller --tile or --max-size",
+        )
+    if min(height, width) < 64:
+        return PhospheneError(
+            "E_TOO_SMALL",
+            f"{name} can't look at {width}×{height} px; give a larger photo, --scale or fewer --octaves",
+        )
+    return error

@@ -1,0 +1,186 @@
+"""Objective: what is maximised. Activations in, one score per image out; sums compose by value.
+
+    Measure   = layer's activations [N, C, H, W] (or [N, C]) -> score of every position [N, H, W]
+    Term      = weight * measure of one layer
+    Objective = sum of terms
+
+A score is the sum over positions divided by the whole picture's number of positions, so that a
+weight means the same at every size and the scores of tiles add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from phosphene.errors import PhospheneError
+
+if TYPE_CHECKING:
+    from phosphene.lens import Lens
+
+Acts = Mapping[str, Tensor]
+Measure = Callable[[Tensor], Tensor]
+Window = tuple[int, int, int, int]  # top, bottom, left, right, in pixels: the part of a crop that counts
+
+MAX_TERMS = 256
+
+
+@dataclass(frozen=True)
+class Term:
+    """`weight` times what `measure` says of `layer`; `text` is the term without its weight."""
+
+    text: str
+    layer: str
+    measure: Measure
+    weight: float = 1.0
+    spread: bool = True  # a mean over positions: adds up over tiles. Else: one position, or the whole picture
+    place: tuple[int, int] | None = None  # (y, x) of a neuron in the layer's grid for the whole output
+    resolve: Callable[[Term, Lens], Term] | None = None
+
+    def scores(self, acts: Acts) -> Tensor:
+        """The score of every position, `[N, H, W]`, without the weight."""
+        act = acts[self.layer]
+        if self.place is not None:
+            y, x = self.place
+            if act.dim() != 4 or not (0 <= y < act.shape[2] and 0 <= x < act.shape[3]):
+                raise PhospheneError(
+                    "E_PARAM",
+                    f"{self.text}: there is no position {y},{x} (y,x) in {self.layer}, whose grid is "
+                    f"{' × '.join(map(str, act.shape[2:])) or 'a single value'} for this picture",
+                )
+            act = act[:, :, y : y + 1, x : x + 1]
+        return self.measure(act)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A weighted sum of terms; `+`, `-` and `*` make new ones and change nothing.
+
+    Called with activations it gives the score of each image, `[N]`; always maximised.
+    """
+
+    terms: tuple[Term, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.terms) <= MAX_TERMS:
+            raise PhospheneError(
+                "E_PARAM", f"an objective has {len(self.terms)} terms, expected 1 to {MAX_TERMS}"
+            )
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """The layers to watch. A class's is known once the objective is bound to a lens."""
+        return frozenset(term.layer for term in self.terms if term.layer)
+
+    @property
+    def spread(self) -> bool:
+        """True if the score adds up over positions, so that its gradient can be taken in tiles."""
+        return all(term.spread for term in self.terms)
+
+    @property
+    def text(self) -> str:
+        """The objective as `phosphene.expression.parse` reads it."""
+        text = ""
+        for term in self.terms:
+            sign = "-" if term.weight < 0 else "+"
+            size = abs(term.weight)
+            factor = "" if size == 1 else f"{size!r}*" if size % 1 else f"{int(size)}*"
+            if text:
+                text += f" {sign} {factor}{term.text}"
+            else:
+                text = f"{'-' if sign == '-' else ''}{factor}{term.text}"
+        return text
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __call__(self, acts: Acts) -> Tensor:
+        """The score of each image, `[N]`."""
+        return self.score(acts)
+
+    def score(
+        self, acts: Acts, whole: Mapping[str, int] | None = None, window: Window = (0, 1, 0, 1)
+    ) -> Tensor:
+        """The score `[N]` of the positions in `window`.
+
+        `whole` has the number of positions of each layer in the whole picture, where `acts` are
+        of a part of it only.
+        """
+        total: Tensor | None = None
+        for term in self.terms:
+            scores = term.scores(acts)
+            count = scores[0].numel()
+            if term.spread and whole:
+                count = whole[term.layer]
+            if term.spread and window:
+                height, width = acts["input"].shape[-2:]
+                rows = _positions(scores.shape[1], height, *window[:2])
+                scores = scores[:, rows, _positions(scores.shape[2], width, *window[2:])]
+            part = term.weight * scores.sum((1, 2)) / count
+            total = part if total is None else total + part
+        assert total is not None
+        return total
+
+    def by_layer(self) -> list[tuple[float, Objective]]:
+        """The parts that watch the same layer, each with its largest weight: what is balanced."""
+        groups: dict[str, list[Term]] = {}
+        for term in self.terms:
+            groups.setdefault(term.layer, []).append(term)
+        return [
+            (max(abs(term.weight) for term in terms), Objective(tuple(terms))) for terms in groups.values()
+        ]
+
+    def bind(self, lens: Lens) -> Objective:
+        """The same objective with its names resolved in `lens`.
+
+        Layer names are checked, class names become numbers, guide files features. Raises E_LAYER
+        with the nearest names, E_PARAM with the range.
+        """
+        bound = (term.resolve(term, lens) if term.resolve else term for term in self.terms)
+        terms = tuple(replace(term, layer=lens.check(term.layer), resolve=None) for term in bound)
+        return Objective(terms)
+
+    def at(self, vertical: float, horizontal: float) -> Objective:
+        """The objective for a picture of another size: neurons move with what they look at."""
+        return Objective(
+            tuple(
+                replace(term, place=(int(term.place[0] * vertical), int(term.place[1] * horizontal)))
+                if term.place
+                else term
+                for term in self.terms
+            )
+        )
+
+    def __add__(self, other: Objective) -> Objective:
+        if not isinstance(other, Objective):
+            return NotImplemented
+        return Objective(self.terms + other.terms)
+
+    def __mul__(self, factor: float) -> Objective:
+        if not isinstance(factor, (int, float)):
+            return NotImplemented
+        if factor == 0 or factor != factor or factor in (float("inf"), -float("inf")):
+            raise PhospheneError("E_PARAM", f"a weight is {factor}, expected a finite number other than 0")
+        return Objective(tuple(replace(term, weight=term.weight * factor) for term in self.terms))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> Objective:
+        return self * (1 / divisor)
+
+    def __neg__(self) -> Objective:
+        return self * -1
+
+    def __sub__(self, other: Objective) -> Objective:
+        if not isinstance(other, Objective):
+            return NotImplemented
+        return self + -other
+
+
+def _positions(count: int, pixels: int, start: int, end: int) -> slice:
+    """Which of `count` positions along a side of `pixels` lie between two pixels."""
+    stride = max(1, round(pixels / count))
+    return slice(start // stride, None if end >= pixels else end // stride)

@@ -1,0 +1,121 @@
+"""Tiles: the gradient of a large picture, taken part by part.
+
+A tile's gradient is taken on a crop that reaches `halo` pixels past it on every side, from the
+*sum* over positions; normalisation is for the whole picture and happens elsewhere. With a halo of
+at least twice the receptive field's radius nothing differs from the untiled gradient. With less,
+the grid is shifted at random in every step, so that no seam stays in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, product
+
+import torch
+from numpy.random import RandomState
+from torch import Tensor
+
+from phosphene.lens import Look
+from phosphene.objective import Objective
+
+ALIGN = 32  # px: tiles start where every layer's grid does, so strided layers see the same phase
+WHOLE = 1536 * 1024  # px: up to here a picture is one tile unless the plan says otherwise
+TILE, HALO = 768, 128  # px: beyond it
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Side of the tiles and reach of their halo, in pixels; `tile` 0 is the picture as a whole."""
+
+    tile: int = 0
+    halo: int = HALO
+
+
+def plan(height: int, width: int, tile: int, spread: bool) -> Plan:
+    """How to take the gradient of a picture; a score that doesn't add up over positions is whole."""
+    if not spread or (not tile and height * width <= WHOLE):
+        return Plan()
+    tile = _aligned(tile or TILE)
+    return Plan(tile) if tile < max(height, width) else Plan()
+
+
+def shift(plan: Plan, random: RandomState) -> tuple[int, int]:
+    """A random place (y, x) for the grid of tiles, in pixels."""
+    if not plan.tile:
+        return 0, 0
+    y, x = random.randint(0, plan.tile // ALIGN, 2) * ALIGN
+    return int(y), int(x)
+
+
+def positions(look: Look, layers: frozenset[str], image: Tensor) -> dict[str, int]:
+    """How many positions each layer has on the whole `image`, found on two thin strips of it."""
+    height, width = image.shape[-2:]
+    with torch.no_grad():
+        tall = look(image[:1, :, :, : min(width, 96)])
+        sides = {layer: tall[layer].shape[2] for layer in layers}
+        wide = look(image[:1, :, : min(height, 96)])
+        return {layer: sides[layer] * wide[layer].shape[3] for layer in layers}
+
+
+def gradients(
+    parts: Sequence[Objective],
+    look: Look,
+    image: Tensor,
+    plan: Plan,
+    grid: tuple[int, int],
+    whole: Mapping[str, int] | None,
+) -> tuple[list[Tensor], Tensor]:
+    """The gradient of each part's score at `image` `[N, 3, H, W]`, and the score of all, `[N]`."""
+    if not plan.tile:
+        return _gradients(parts, look, image, None, None)
+    found = [torch.zeros_like(image) for _ in parts]
+    score = torch.zeros(image.shape[0], device=image.device)
+    height, width = image.shape[-2:]
+    rows = _crops(height, plan, grid[0])
+    for (tile_y, crop_y), (tile_x, crop_x) in product(rows, list(_crops(width, plan, grid[1]))):
+        crop = image[:, :, slice(*crop_y), slice(*crop_x)]
+        top, bottom = (edge - crop_y[0] for edge in tile_y)
+        left, right = (edge - crop_x[0] for edge in tile_x)
+        pieces, part_score = _gradients(parts, look, crop, whole, (top, bottom, left, right))
+        for g, piece in zip(found, pieces, strict=True):
+            g[:, :, slice(*tile_y), slice(*tile_x)] = piece[:, :, top:bottom, left:right]
+        score += part_score
+    return found, score
+
+
+def _gradients(
+    parts: Sequence[Objective],
+    look: Look,
+    image: Tensor,
+    whole: Mapping[str, int] | None,
+    window: tuple[int, int, int, int] | None,
+) -> tuple[list[Tensor], Tensor]:
+    with torch.inference_mode(False), torch.enable_grad():
+        x = image.detach().clone() if image.is_inference() else image.detach()
+        x.requires_grad_()
+        acts = look(x)
+        found, total = [], torch.zeros(image.shape[0], device=image.device)
+        for rest, part in zip(range(len(parts) - 1, -1, -1), parts, strict=True):
+            score = part.score(acts, whole)
+            total = total + (part.score(acts, whole, window) if window else score).detach()
+            found.append(torch.autograd.grad(score.sum(), x, retain_graph=rest > 0)[0])
+    return found, total
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGN) * ALIGN
+
+
+def _crops(length: int, plan: Plan, shift: int) -> Iterator[tuple[Span, Span]]:
+    """Along one side: every tile's span, and its crop's.
+
+    A crop starts at a multiple of ALIGN and its length is congruent to the whole side's, so that
+    networks whose padding depends on the size (TensorFlow's SAME) pad it as they pad the whole.
+    """
+    edges = [0, *range(shift or plan.tile, length, plan.tile), length]
+    for start, end in pairwise(edges):
+        first = max(0, start - plan.halo) // ALIGN * ALIGN
+        last = min(length, _aligned(end + plan.halo - first - length % ALIGN) + first + length % ALIGN)
+        yield (start, end), (first, last)

@@ -1,0 +1,174 @@
+"""The words of objectives: layer, channel, neuron, unit, class, direction, guide, tv.
+
+Each gives an `Objective` of one term. Positions are (y, x), row first, in the layer's own grid.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from phosphene.errors import PhospheneError
+from phosphene.objective import Objective, Term
+
+if TYPE_CHECKING:
+    from phosphene.lens import Lens
+
+PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./#-")
+GUIDE_CHUNK = 2**24  # products of features that are held at once while the nearest are looked for
+
+
+def quoted(text: str) -> str:
+    """`text` as a name of the grammar: bare where that is unmistakable, else in double quotes."""
+    bare = bool(text) and set(text) <= PLAIN and not text.startswith("-")
+    return text if bare else json.dumps(text, ensure_ascii=False)
+
+
+def _grid(act: Tensor) -> Tensor:
+    """`[N, C]` as `[N, C, 1, 1]`; maps as they are."""
+    return act if act.dim() == 4 else act[:, :, None, None]
+
+
+def layer(name: str) -> Objective:
+    """½·Σa² of a layer: the 2015 notebook's objective, whose gradient is the activations."""
+    return Objective((Term(quoted(name), name, lambda act: _grid(act).square().sum(1) / 2),))
+
+
+def channel(name: str, number: int) -> Objective:
+    """The mean of one channel over all positions (lucid's `channel`)."""
+    return _numbered(f"{quoted(name)}:{number}", name, number)
+
+
+def unit(name: str, number: int) -> Objective:
+    """One unit of a layer that gives a vector."""
+    return channel(name, number)
+
+
+def neuron(name: str, number: int, y: int, x: int) -> Objective:
+    """One channel at row `y` and column `x` of the layer's grid for the whole output."""
+    return _numbered(f"{quoted(name)}:{number}@{y},{x}", name, number, (y, x))
+
+
+def _numbered(text: str, name: str, number: int, place: tuple[int, int] | None = None) -> Objective:
+    def in_range(term: Term, lens: Lens) -> Term:
+        channels = lens.channels(lens.check(name))
+        if not 0 <= number < channels:
+            raise PhospheneError(
+                "E_PARAM", f"{text}: channel is {number}, expected 0 to {channels - 1} in {name}"
+            )
+        return term
+
+    def measure(act: Tensor) -> Tensor:
+        return _grid(act)[:, number]
+
+    return Objective((Term(text, name, measure, spread=place is None, place=place, resolve=in_range),))
+
+
+def logit(name: str | int) -> Objective:
+    """The logit of a class, by number or by ImageNet name: `class:tabby`."""
+    text = f"class:{quoted(str(name))}"
+
+    def find(term: Term, lens: Lens) -> Term:
+        from phosphene.models.imagenet import class_number
+
+        if not lens.head:
+            raise PhospheneError("E_PARAM", f"{text}: {lens.name} has no class logits; watch a layer instead")
+        number = class_number(str(name), lens.classes)
+        return replace(term, layer=lens.head, measure=lambda act: _grid(act)[:, number])
+
+    return Objective((Term(text, "", _unbound(text), spread=False, resolve=find),))
+
+
+def direction(name: str, vector: Sequence[float] | Tensor, power: float = 0.0) -> Objective:
+    """dot(a, v) · max(0.1, cos(a, v))^power, averaged over positions (lucid's `direction`)."""
+    v = torch.as_tensor(vector, dtype=torch.float32).flatten()
+    if not bool(torch.isfinite(v).all()) or not bool(v.any()):
+        raise PhospheneError("E_PARAM", f"the direction in {name} must be finite numbers, not all 0")
+    words = [quoted(name), *(f"{value:.9g}" for value in v.tolist())]
+    text = f"direction({', '.join(words)}{f', power={power:g}' if power else ''})"
+
+    def fits(term: Term, lens: Lens) -> Term:
+        channels = lens.channels(lens.check(name))
+        if channels != len(v):
+            raise PhospheneError(
+                "E_PARAM",
+                f"the direction has {len(v)} numbers, expected {channels}, one per channel of {name}",
+            )
+        return term
+
+    def measure(act: Tensor) -> Tensor:
+        act = _grid(act)
+        along = v.to(act.device).view(1, -1, 1, 1)
+        dot = (act * along).sum(1)
+        if not power:
+            return dot
+        cosine = dot / (act.square().sum(1).sqrt() * along.norm() + 1e-6)
+        return dot * cosine.clamp_min(0.1).pow(power)
+
+    return Objective((Term(text, name, measure, resolve=fits),))
+
+
+def guide(picture: str | Path | Tensor, name: str) -> Objective:
+    """Draw every position to the guide's feature that it is most like: Σ_i max_j x_i·y_j.
+
+    The notebook's guided dream: x are the picture's features at the layer, y the guide's at the
+    guide's own size. `picture` is a file or an image `[1, 3, H, W]`, 0..1.
+    """
+    file = "" if isinstance(picture, Tensor) else str(picture)
+    text = f"guide({json.dumps(file or '<tensor>', ensure_ascii=False)}, {quoted(name)})"
+
+    def features(term: Term, lens: Lens) -> Term:
+        image = picture if isinstance(picture, Tensor) else _read(picture)
+        with torch.no_grad(), lens.watching([name]) as look:
+            y = look(image.to(lens.device))[name]
+        return replace(term, measure=_nearest_feature(_grid(y).flatten(2)[0]))
+
+    return Objective((Term(text, name, _unbound(text), resolve=features),))
+
+
+def _read(path: str | Path) -> Tensor:
+    from phosphene.picture import open_picture
+
+    return open_picture(path).tensor()
+
+
+def _nearest_feature(y: Tensor) -> Callable[[Tensor], Tensor]:
+    """max_j x_i·y_j for every position i, where y is `[C, J]`; its gradient is the nearest y_j."""
+
+    def measure(act: Tensor) -> Tensor:
+        act = _grid(act)
+        x = act.flatten(2)
+        with torch.no_grad():
+            chunks = torch.split(x, max(1, GUIDE_CHUNK // y.shape[1]), dim=2)
+            nearest = torch.cat([(chunk.transpose(1, 2) @ y).argmax(2) for chunk in chunks], 1)
+            pull = y[:, nearest].transpose(0, 1)
+        return (x * pull).sum(1).view(act.shape[0], *act.shape[2:])
+
+    return measure
+
+
+def tv() -> Objective:
+    """Total variation of the image: Σ|x_{y+1} − x_y| + Σ|x_{x+1} − x_x| per pixel. Subtract it."""
+
+    def measure(image: Tensor) -> Tensor:
+        down = F.pad((image[:, :, 1:] - image[:, :, :-1]).abs(), (0, 0, 0, 1))
+        across = F.pad((image[:, :, :, 1:] - image[:, :, :, :-1]).abs(), (0, 1, 0, 0))
+        return (down + across).sum(1)
+
+    return Objective((Term("tv()", "input", measure),))
+
+
+def _unbound(text: str) -> Callable[[Tensor], Tensor]:
+    def measure(_act: Tensor) -> Tensor:
+        raise PhospheneError(
+            "E_PARAM", f"{text} isn't bound to a network yet; call objective.bind(lens) first"
+        )
+
+    return measure
