@@ -102,7 +102,7 @@ class Objective:
         return self.score(acts)
 
     def score(
-        self, acts: Acts, whole: Mapping[str, int] | None = None, window: Window = (0, 1, 0, 1)
+        self, acts: Acts, whole: Mapping[str, int] | None = None, window: Window | None = None
     ) -> Tensor:
         """The score `[N]` of the positions in `window`.
 

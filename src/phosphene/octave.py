@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -46,7 +47,8 @@ def zoomed(image: Tensor, size: Size) -> Tensor:
     """`[N, C, H, W]` at another size, as `scipy.ndimage.zoom(order=1)` does it in the notebook."""
     if tuple(image.shape[-2:]) == size:
         return image
-    return F.interpolate(image, size=size, mode="bilinear", align_corners=True)
+    wide = torch.float32 if image.device.type == "mps" else torch.float64  # scipy places its samples in doubles
+    return F.interpolate(image.to(wide), size=size, mode="bilinear", align_corners=True).to(image.dtype)
 
 
 def resampled(image: Tensor, size: Size) -> Tensor:
