@@ -1,0 +1,22 @@
+"""The command line: `phosphene dream photo.jpg -o dream.png`.
+
+Nothing heavy is imported before a command needs it, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from phosphene.cli import interrupt
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the result is the exit code.
+
+    0 all done, 1 some of several photos failed, 2 usage or bad input, 130 Ctrl-C, 143 SIGTERM.
+    """
+    with interrupt.handled():
+        from phosphene.cli.app import run
+
+        return run(list(sys.argv[1:] if arguments is None else arguments))

@@ -1,0 +1,82 @@
+"""The commands, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from itertools import pairwise
+
+from cyclopts import App, CycloptsError
+
+from phosphene.cli import config, dream, layers, models, replay, show
+from phosphene.cli.faults import explained
+from phosphene.cli.flags import DASH, marked
+from phosphene.cli.interrupt import stop
+from phosphene.cli.report import Report
+from phosphene.cli.version import versions
+from phosphene.errors import PhospheneError
+
+EXAMPLES = """\
+Examples:
+  phosphene dream photo.jpg -o dream.png
+  phosphene dream holiday/*.jpg -o dreams/ --preset animals
+  phosphene dream photo.jpg --objective blocks.4.1:12 --steps 20 --seed 7
+  phosphene show dream.png
+  phosphene replay dream.png -o again.png
+"""
+
+COMMANDS: tuple[tuple[Callable[..., int | None], str, str], ...] = (
+    (dream.dream, "dream PHOTO... [-o OUT]", dream.EXAMPLES),
+    (replay.replay, "replay FILE [PHOTO] [-o OUT]", replay.EXAMPLES),
+    (show.show, "show FILE", show.EXAMPLES),
+    (layers.layers, "layers [MODEL]", layers.EXAMPLES),
+    (models.models, "models", models.EXAMPLES),
+    (config.config, "config", config.EXAMPLES),
+)
+
+app = App(
+    name="phosphene",
+    help="Pictures that come out of a network's own activations: DeepDream.",
+    help_prologue=EXAMPLES,
+    help_format="plaintext",
+    version=versions,
+    version_format="plaintext",
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,
+)
+for order, (command, usage, examples) in enumerate(COMMANDS):
+    app.command(command, usage=f"Usage: phosphene {usage} [OPTIONS]", help_prologue=examples, sort_key=order)
+app.register_install_completion_command(help="Let the shell complete phosphene's commands and flags.")
+
+
+def run(tokens: list[str]) -> int:
+    """Run the command line `tokens`; errors become one line on stderr and an exit code."""
+    options = tokens[: tokens.index("--")] if "--" in tokens else tokens
+    debug = "--debug" in options
+    to_stdout = any(a in ("-o", "--output") and b == "-" for a, b in pairwise(options))
+    report = Report(events="--json" in options, bytes_on_stdout=to_stdout)
+    with warnings.catch_warnings():
+        if not debug and not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        try:
+            return int(app(marked(tokens), exit_on_error=False, print_error=False) or 0)
+        except BrokenPipeError:
+            return _no_reader()
+        except KeyboardInterrupt:
+            return stop.code if stop.signal else 130
+        except CycloptsError as error:
+            report.error(PhospheneError("E_PARAM", str(error).replace(DASH, "-")))
+        except Exception as error:
+            if debug:
+                traceback.print_exc()
+            report.error(explained(error))
+        return 2
+
+
+def _no_reader() -> int:
+    """Whoever read our output has gone: end as quietly as SIGPIPE would."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141

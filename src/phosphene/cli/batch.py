@@ -1,0 +1,120 @@
+"""One photo after the other: a bad one doesn't stop the rest."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from phosphene.cli.dreaming import Studio, dream_photo, open_photo, plan, prepare
+from phosphene.cli.faults import explained
+from phosphene.cli.flags import Talk, Target
+from phosphene.cli.interrupt import stop
+from phosphene.cli.outputs import STDOUT, Job, make_folder
+from phosphene.cli.report import Report, printable
+from phosphene.config import Dream
+from phosphene.errors import PhospheneError
+from phosphene.recipe import Stop
+
+if TYPE_CHECKING:
+    from phosphene.picture import Picture
+
+Open = Callable[[str], "Picture"]
+Do = Callable[[Job, "Picture", Studio], PhospheneError | None]
+
+
+def dream_all(
+    jobs: Sequence[Job],
+    dream: Dream,
+    target: Target,
+    talk: Talk,
+    *,
+    open_: Open = open_photo,
+    fail_fast: bool = False,
+    until: Stop | None = None,
+    weights_sha256: str = "",
+) -> int:
+    """Do all `jobs` (or say what they would be, with `--dry-run`); the result is the exit code.
+
+    The network is loaded when the first photo has turned out to be one; what is wrong with the
+    network or the objective is wrong for all photos and is raised.
+    """
+    report = Report(
+        events=talk.json,
+        quiet=talk.quiet,
+        verbose=talk.verbose,
+        bytes_on_stdout=any(job.output == STDOUT for job in jobs),
+    )
+    if not target.dry_run:
+        make_folder(target.output)
+    studio: Studio | None = None
+    failed = 0
+    for index, job in enumerate(jobs, 1):
+        report.item = f"{job.photo} ({index} of {len(jobs)}): " if len(jobs) > 1 else ""
+        error: Exception | None = None
+        try:
+            picture = open_(job.photo)
+            for note in picture.notes:
+                report.note(f"{job.photo}: {note}")
+        except Exception as caught:
+            error = caught
+        else:
+            if studio is None:
+                studio = prepare(dream, deterministic=target.deterministic)
+                _same_weights(studio, weights_sha256)
+            try:
+                if target.dry_run:
+                    _describe(job, picture, studio, report)
+                else:
+                    error = dream_photo(job, picture, studio, target, report, until)
+            except BrokenPipeError:
+                raise
+            except Exception as caught:
+                error = caught
+        if error:
+            failed += 1
+            _tell(error, job, report, talk.debug)
+        if stop.signal or (error and fail_fast):
+            break
+    if stop.signal:
+        return stop.code
+    return (1 if len(jobs) > 1 else 2) if failed else 0
+
+
+def _same_weights(studio: Studio, sha256: str) -> None:
+    if sha256 and studio.lens.weights_sha256 != sha256:
+        raise PhospheneError(
+            "E_RECIPE",
+            f"the weights of {studio.dream.model} aren't the recorded ones; "
+            "give --model or --weights to take those that are here",
+        )
+
+
+def _tell(error: Exception, job: Job, report: Report, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
+    report.error(explained(error), photo=job.photo)
+
+
+def _describe(job: Job, picture: Picture, studio: Studio, report: Report) -> None:
+    """What `--dry-run` prints for one photo."""
+    from phosphene.cli.estimate import seconds
+
+    planned = plan(job, picture, studio)
+    expected = seconds(picture, studio, planned["octaves"])
+    if report.events:
+        report.event("plan", **planned, seconds=expected)
+        return
+    sizes = ", ".join(f"{width}×{height}" for width, height in planned["octaves"])
+    for name, value in {
+        "photo": planned["photo"],
+        "output": f"{planned['output']} ({planned['width']}×{planned['height']})",
+        "model": f"{planned['model']}, {planned['dtype']}",
+        "device": f"{planned['device']}, {planned['threads']} threads",
+        "objective": planned["objective"],
+        "octaves": sizes,
+        "steps": f"{planned['steps']} in each octave",
+        "seed": planned["seed"],
+        "time": f"about {expected:.0f} s" if expected >= 10 else f"about {expected:.1f} s",
+    }.items():
+        print(f"{name + ':':<11}{printable(str(value))}")

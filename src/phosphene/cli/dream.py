@@ -1,0 +1,107 @@
+"""`phosphene dream`: photos into dreams."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from phosphene import settings
+from phosphene.cli import inputs, outputs
+from phosphene.cli.batch import Open, dream_all
+from phosphene.cli.dreaming import open_photo
+from phosphene.cli.flags import DreamFlags, Sources, Talk, Target, given, option, plain
+from phosphene.cli.report import Report
+from phosphene.config import Dream
+from phosphene.errors import PhospheneError
+
+if TYPE_CHECKING:
+    from phosphene.picture import Picture
+
+EXAMPLES = """\
+Examples:
+  phosphene dream photo.jpg -o dream.png
+  phosphene dream *.jpg -o dreams/ --skip-existing
+  phosphene dream photo.jpg --preset animals --strength 1.5 --seed 7
+  phosphene dream photo.jpg --objective "blocks.4.1:12 + 0.5*blocks.3.2"
+  phosphene dream photo.jpg --preset classic --weights bvlc_googlenet.safetensors --guide flowers.jpg
+  cat photo.jpg | phosphene dream - -o - > dream.png
+"""
+
+
+def dream(
+    *photos: Annotated[
+        str, Parameter(name="PHOTO", help="pictures, patterns, folders (with --recursive), or - for stdin")
+    ],
+    target: Target = Target(),  # noqa: B008
+    recursive: Annotated[bool, option("all pictures in folders")] = False,
+    files_from: Annotated[
+        str, option("a list of photos, one per line; - is stdin", metavar="FILE", allow_leading_hyphen=True)
+    ] = "",
+    fail_fast: Annotated[bool, option("stop at the first bad photo")] = False,
+    talk: Talk = Talk(),  # noqa: B008
+    sources: Sources = Sources(),  # noqa: B008
+    flags: DreamFlags = DreamFlags(),  # noqa: B008
+) -> int:
+    """Dream on photos. Ctrl-C saves what there is; a second one ends at once."""
+    target = target.typed()
+    found = settings.gather(given(flags), look=sources.preset, config=sources.config)
+    names = inputs.photos(
+        [plain(photo) for photo in photos], files_from=plain(files_from), recursive=recursive
+    )
+    if not names:
+        return _no_photo()
+    chosen = with_seed(found.dream)
+    open_, size = openers(chosen)
+    jobs, skipped = outputs.jobs(
+        names,
+        target.output,
+        chosen,
+        size,
+        preset=found.preset,
+        overwrite=target.overwrite,
+        skip_existing=target.skip_existing,
+    )
+    report = Report(events=talk.json, quiet=talk.quiet)
+    for output in skipped:
+        report.note(f"{output} exists; skipped")
+    return dream_all(jobs, chosen, target, talk, open_=open_, fail_fast=fail_fast)
+
+
+def _no_photo() -> int:
+    if sys.stdin is not None and sys.stdin.isatty():
+        from phosphene.cli.app import app
+
+        app.help_print(["dream"], console=app.error_console)
+        return 2
+    raise PhospheneError("E_INPUT", "no photo given; name one, or - to read it from stdin")
+
+
+def with_seed(chosen: Dream) -> Dream:
+    """A seed drawn now if none was given, so that names and plans can say it."""
+    return chosen if chosen.seed is not None else chosen.but(seed=secrets.randbelow(2**32))
+
+
+def openers(chosen: Dream) -> tuple[Open, Callable[[str], tuple[int, int]]]:
+    """How to open a photo, and how to learn its dream's width and height beforehand; stdin is read once."""
+    piped: dict[str, Picture] = {}
+
+    def open_(name: str) -> Picture:
+        return piped.pop(name) if name in piped else open_photo(name)
+
+    def size(name: str) -> tuple[int, int]:
+        from phosphene.octave import output_size
+
+        try:
+            picture = open_photo(name)
+        except PhospheneError:
+            return 0, 0  # it will be told when its turn comes
+        if name == inputs.STDIN:
+            piped[name] = picture
+        height, width = output_size(*picture.size, chosen)
+        return width, height
+
+    return open_, size

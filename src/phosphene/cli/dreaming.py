@@ -1,0 +1,277 @@
+"""From a photo to its dream on disk: load, dream, save with the recipe."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phosphene import recipe
+from phosphene.cli import inputs, interrupt
+from phosphene.cli.flags import Target
+from phosphene.cli.lock import only_writer
+from phosphene.cli.outputs import STDOUT, Job
+from phosphene.cli.report import Report, score
+from phosphene.config import Dream
+from phosphene.errors import PhospheneError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from phosphene.frame import Frame
+    from phosphene.lens import Lens
+    from phosphene.objective import Objective
+    from phosphene.picture import Picture
+
+GUIDE = re.compile(r'guide\(("(?:[^"\\]|\\.)*")')
+HALF_DONE = ("E_DIVERGED", "E_ZERO_GRADIENT")  # the last frame before these is a good picture
+
+
+@dataclass(frozen=True)
+class Studio:
+    """What all photos of a run share: the network, the objective bound to it, the mask."""
+
+    dream: Dream
+    lens: Lens
+    objective: Objective
+    mask: Tensor | None
+    files: dict[str, str]  # name as typed -> SHA-256, of guide and mask
+    threads: int
+    deterministic: bool
+
+
+def prepare(dream: Dream, *, deterministic: bool = False) -> Studio:
+    """Load and bind everything; seconds, most of them for importing torch."""
+    from phosphene import models
+
+    if models.find(dream.model).needs_weights and not dream.weights:
+        models.load(dream.model)  # says what is missing before torch is imported
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import torch
+
+    if dream.threads:
+        torch.set_num_threads(dream.threads)
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    objective = objective_of(dream)
+    files = {name: recipe.file_sha256(name) for name in [*guides(objective.text), dream.mask] if name}
+    lens = models.load(dream.model, dream.weights, device=dream.device, dtype=dream.dtype)
+    return Studio(
+        dream=dream,
+        lens=lens,
+        objective=objective.bind(lens),
+        mask=_mask(dream.mask),
+        files=files,
+        threads=torch.get_num_threads(),
+        deterministic=deterministic,
+    )
+
+
+def objective_of(dream: Dream) -> Objective:
+    """The objective; with a guide, the objective that is drawn to it at the layer."""
+    from phosphene import expression, words
+
+    objective = expression.parse(dream.objective)
+    if not dream.guide:
+        return objective
+    layer = objective.terms[0].layer
+    if objective.text != words.layer(layer).text:
+        raise PhospheneError(
+            "E_PARAM",
+            f"--guide needs a plain layer as objective, got {dream.objective[:200]!r}; "
+            "give a layer's name alone, or leave one of the two out",
+        )
+    return words.guide(dream.guide, layer)
+
+
+def guides(objective: str) -> list[str]:
+    """The files that an objective's canonical text reads."""
+    import json
+
+    return [json.loads(name) for name in GUIDE.findall(objective)]
+
+
+def _mask(name: str) -> Tensor | None:
+    """`[1, 1, H, W]`, 1 where to dream."""
+    if not name:
+        return None
+    from phosphene.picture import open_picture
+
+    return open_picture(name).tensor().mean(1, keepdim=True)
+
+
+def open_photo(name: str) -> Picture:
+    """The photo, or the one that is piped into stdin."""
+    from phosphene.picture import open_picture
+
+    return open_picture(inputs.stdin_bytes() if name == inputs.STDIN else Path(name))
+
+
+def plan(job: Job, picture: Picture, studio: Studio) -> dict[str, Any]:
+    """What is about to be done with one photo; sizes are (width, height) in pixels."""
+    from phosphene.octave import octave_sizes, output_size
+    from phosphene.picture import MAX_PIXELS, check_output_size, output_format
+
+    height, width = output_size(*picture.size, studio.dream)
+    if height * width > MAX_PIXELS:
+        raise PhospheneError(
+            "E_TOO_LARGE",
+            f"the dream would have {width}×{height} px, expected at most {MAX_PIXELS} in all; "
+            "give --max-size or a smaller --scale",
+        )
+    check_output_size(output_format(job.output), height, width)
+    sizes = octave_sizes(height, width, studio.dream)
+    return {
+        "photo": job.photo,
+        "output": job.output,
+        "width": width,
+        "height": height,
+        "octaves": [[w, h] for h, w in sizes],
+        "steps": studio.dream.steps,
+        "model": studio.dream.model,
+        "objective": studio.objective.text,
+        "seed": studio.dream.seed,
+        "device": str(studio.lens.device),
+        "dtype": studio.dream.dtype,
+        "threads": studio.threads,
+    }
+
+
+def dream_photo(
+    job: Job,
+    picture: Picture,
+    studio: Studio,
+    target: Target,
+    report: Report,
+    until: recipe.Stop | None = None,
+) -> PhospheneError | None:
+    """Dream on one photo and save it, after a first Ctrl-C or E_DIVERGED as far as it came.
+
+    `until` ends the run at that step. Gives the error that ended the run early but left a good picture.
+    """
+    began = time.monotonic()
+    report.plan(plan(job, picture, studio))
+    lock = nullcontext() if job.output == STDOUT else only_writer(job.output)
+    with lock, interrupt.saving(_promise) as stop:
+        report.start_progress()
+        try:
+            last, error = _last_frame(_frames(picture, studio), report, stop, until)
+        finally:
+            report.stop_progress()
+        made = _recipe(picture, job.photo, studio, last)
+        _save(
+            job.output,
+            picture.with_tensor(last.full()),
+            "" if target.no_metadata else made.to_text(),
+            target,
+            report,
+        )
+    ended = made.interrupted and made.interrupted.model_dump()
+    if ended and not error:
+        report.note(f"stopped at octave {ended['octave']}, step {ended['step']}; saved what there was")
+    report.done(
+        job.output,
+        seconds=round(time.monotonic() - began, 3),
+        peak_bytes=_peak_bytes(studio),
+        score=score(last),
+        seed=last.seed,
+        **({"interrupted": ended} if ended else {}),
+    )
+    if not error:
+        return None
+    place = "stdout" if job.output == STDOUT else job.output
+    return PhospheneError(error.code, f"{error}; saved the last good picture to {place}")
+
+
+def _frames(picture: Picture, studio: Studio) -> Iterator[Frame]:
+    from phosphene import engine
+
+    return engine.dream(picture.tensor(), studio.objective, studio.lens, studio.dream, mask=studio.mask)
+
+
+def _last_frame(
+    frames: Iterator[Frame], report: Report, stop: interrupt.Stop, until: recipe.Stop | None
+) -> tuple[Frame, PhospheneError | None]:
+    last = None
+    with closing(frames):  # type: ignore[type-var]
+        try:
+            for last in frames:
+                report.frame(last)
+                if stop.signal or (until and (last.octave + 1, last.step + 1) == (until.octave, until.step)):
+                    break
+        except PhospheneError as error:
+            if last is None or error.code not in HALF_DONE:
+                raise
+            return last, error
+    assert last is not None
+    return last, None
+
+
+def _promise() -> None:
+    """What the first Ctrl-C answers; plain `write`, as this runs inside a signal handler."""
+    os.write(2, b"\nfinishing this step, then saving; once more ends at once\n")
+
+
+def _recipe(picture: Picture, photo: str, studio: Studio, last: Frame) -> recipe.Recipe:
+    dream = studio.dream.but(
+        seed=last.seed, octaves=last.octaves, device=str(studio.lens.device), threads=studio.threads
+    )
+    names = {name: private(name) for name in (dream.guide, dream.mask, dream.weights) if name}
+    height, width = picture.size
+    name = "" if photo == inputs.STDIN else Path(photo).name.encode(errors="replace").decode()
+    return recipe.Recipe(
+        dream=dream.but(
+            **{field: names.get(getattr(dream, field), "") for field in ("guide", "mask", "weights")}
+        ),
+        input=recipe.Picture(name=name, sha256=picture.sha256, width=width, height=height),
+        weights_sha256=studio.lens.weights_sha256,
+        files={names.get(name, name): sha256 for name, sha256 in studio.files.items()},
+        interrupted=None if last.done else recipe.Stop(octave=last.octave + 1, step=last.step + 1),
+        deterministic=studio.deterministic,
+        software=recipe.software(),
+    )
+
+
+def private(name: str) -> str:
+    """A file's name for a recipe: as typed, but a picture needn't tell who its maker is."""
+    home = str(Path.home())
+    return "~" + name[len(home) :] if len(home) > 1 and name.startswith(home + os.sep) else name
+
+
+def _save(output: str, picture: Picture, text: str, target: Target, report: Report) -> None:
+    from phosphene.picture import save_picture
+
+    if output != STDOUT:
+        notes = save_picture(
+            Path(output), picture, recipe=text, quality=target.quality, overwrite=target.overwrite
+        )
+    else:
+        whole = io.BytesIO()  # so that what is piped on is whole as well
+        notes = save_picture(whole, picture, format="png", recipe=text, quality=target.quality)
+        sys.stdout.buffer.write(whole.getvalue())
+        sys.stdout.buffer.flush()
+    for note in notes:
+        report.note(note)
+
+
+def _peak_bytes(studio: Studio) -> int:
+    """The most memory held at once: the device's if it has its own, else the process's."""
+    if studio.lens.device.type == "cuda":
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(studio.lens.device))
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil  # type: ignore[import-untyped]
+
+        return int(psutil.Process().memory_info().peak_wset)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,30 @@
+"""Every exception as one line with a stable code."""
+
+from __future__ import annotations
+
+import errno
+
+from phosphene.errors import PhospheneError
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def explained(error: BaseException) -> PhospheneError:
+    """What went wrong, for a person; whatever nobody foresaw is E_INTERNAL and asks for `--debug`."""
+    if isinstance(error, PhospheneError):
+        return error
+    words = str(error)
+    if isinstance(error, MemoryError) or "allocate memory" in words or "out of memory" in words.lower():
+        return PhospheneError("E_MEMORY", "out of memory; give a smaller --tile, --max-size or --scale")
+    if isinstance(error, OSError) and error.errno in FULL:
+        return PhospheneError("E_DISK", f"{error.strerror}; free some space, or give another output")
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return PhospheneError(
+            "E_INPUT", f"{error.strerror}; close some files, or raise the limit with `ulimit -n`"
+        )
+    if isinstance(error, OSError) and error.filename:
+        return PhospheneError("E_INPUT", f"{error.filename}: {error.strerror}; check the path")
+    return PhospheneError(
+        "E_INTERNAL",
+        f"{type(error).__name__}: {words[:300]}; this is a fault of phosphene, --debug shows where",
+    )

@@ -1,0 +1,148 @@
+"""Recipe: everything that is needed to make a picture again; it travels inside the picture.
+
+A recipe that comes from a file is a stranger's: it is read as bounded, typed data and nothing
+else, and the files that it names are used only where their hashes are the recorded ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from phosphene.config import Dream, check_names, explain
+from phosphene.errors import PhospheneError
+
+MAX_CHARACTERS = 500_000
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Word = Annotated[str, Field(max_length=200)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Picture(_Part):
+    """The photo that was dreamed on: its file's name, hash and size in pixels."""
+
+    name: str = Field("", max_length=1000)
+    sha256: Sha256
+    width: int = Field(ge=1, le=1_000_000)
+    height: int = Field(ge=1, le=1_000_000)
+
+
+class Stop(_Part):
+    """Where a run ended before its time, as its last frame counts octaves and steps."""
+
+    octave: int = Field(ge=0, le=1000)
+    step: int = Field(ge=0, le=1_000_000)
+
+
+class Software(_Part):
+    """What made the picture; the same bits are promised where all of this is the same."""
+
+    phosphene: Word = ""
+    python: Word = ""
+    torch: Word = ""
+    timm: Word = ""
+    numpy: Word = ""
+    platform: Word = ""
+
+
+class Recipe(_Part):
+    """The settings with nothing left open, the hashes of all files, the software.
+
+    Seed, octaves, device and threads are those of the run; with the same software they give the
+    same bits.
+    """
+
+    recipe: Literal[1] = 1
+    dream: Dream
+    input: Picture
+    weights_sha256: Sha256 | Literal[""] = ""
+    files: dict[Annotated[str, Field(max_length=4096)], Sha256] = Field({}, max_length=100)
+    interrupted: Stop | None = None
+    deterministic: bool = False
+    software: Software = Software()
+
+    def to_text(self) -> str:
+        """One line of ASCII JSON."""
+        return json.dumps(self.model_dump(mode="json", exclude_none=True), ensure_ascii=True)
+
+    @classmethod
+    def from_text(cls, text: str) -> Recipe:
+        """A recipe from untrusted text; E_RECIPE or E_PARAM where it isn't one."""
+        if len(text) > MAX_CHARACTERS:
+            raise PhospheneError("E_RECIPE", f"recipe of {len(text)} characters, at most {MAX_CHARACTERS}")
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError):
+            raise PhospheneError(
+                "E_RECIPE", "the recipe isn't JSON; the picture's metadata are damaged"
+            ) from None
+        if not isinstance(values, dict):
+            raise PhospheneError("E_RECIPE", f"the recipe is a {type(values).__name__}, expected an object")
+        if values.get("recipe") != 1:
+            got = repr(values.get("recipe"))[:40]
+            raise PhospheneError("E_RECIPE", f"recipe format {got}, expected 1; it needs another phosphene")
+        try:
+            return cls.model_validate({**values, "dream": _dream(values.get("dream"))}, strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(str(part)[:80] for part in first["loc"]) or "recipe"
+            raise PhospheneError(
+                "E_RECIPE", f"recipe: {place} is {repr(first.get('input'))[:80]}: {first['msg']}"
+            ) from None
+
+
+def _dream(values: Any) -> Dream:
+    if not isinstance(values, dict):
+        raise PhospheneError("E_RECIPE", "the recipe has no settings; expected an object named dream")
+    check_names(values, "recipe")
+    try:
+        return Dream.model_validate(values, strict=True)
+    except ValidationError as error:
+        raise PhospheneError("E_PARAM", f"recipe: {explain(error)}") from None
+
+
+def software() -> Software:
+    """The software that runs now."""
+    return Software(
+        phosphene=installed("phosphene"),
+        python=platform.python_version(),
+        torch=installed("torch"),
+        timm=installed("timm"),
+        numpy=installed("numpy"),
+        platform=f"{platform.system()} {platform.machine()}"[:200],
+    )
+
+
+def installed(package: str) -> str:
+    """A package's version without importing it; '' where it isn't installed."""
+    try:
+        return version(package)[:200]
+    except PackageNotFoundError:
+        return ""
+
+
+def differences(recorded: Software) -> list[str]:
+    """What is other software here than what made a picture: 'torch 2.10.0, here 2.15.0'."""
+    then, now = recorded.model_dump(), software().model_dump()
+    return [f"{name} {then[name] or '(none)'}, here {now[name]}" for name in then if then[name] != now[name]]
+
+
+def file_sha256(path: str | Path) -> str:
+    """The SHA-256 of a regular file's bytes; E_INPUT where it can't be read."""
+    try:
+        if not Path(path).is_file():
+            raise PhospheneError("E_INPUT", f"{path}: not a file; give the path of a readable file")
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PhospheneError("E_INPUT", f"{path}: {reason}; give the path of a readable file") from None
