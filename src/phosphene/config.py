@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from phosphene.errors import PhospheneError, nearest
 
-Device = str
+MAX_OCTAVES = 32
 DType = Literal["float32", "bfloat16", "float16"]
 
 
@@ -40,7 +40,7 @@ class Dream(BaseModel):
     octaves: int = Field(
         0,
         ge=0,
-        le=32,
+        le=MAX_OCTAVES,
         description="scales to dream on; 0 = as many as bring the smallest side to about 200 px",
     )
     octave_scale: float = Field(
@@ -67,6 +67,10 @@ class Dream(BaseModel):
         True, description="give each layer of a blend a gradient of equal size before weighing it"
     )
     clip: bool = Field(True, description="keep pixels between black and white after every step")
+    notebook_edges: bool = Field(
+        False,
+        description="lose the last row or column between octaves at the sizes where the notebook lost it",
+    )
     keep_color: bool = Field(False, description="put the dream's light and dark on the photo's own colours")
     mask: str = Field(
         "", max_length=4096, description="a picture that is white where to dream, black where not"
@@ -189,6 +193,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
             "smooth": 0.0,
             "laplacian": 0,
             "balance": False,
+            "notebook_edges": True,
         },
     ),
     "animals": ("puppies, whales and eyes: the default look", {}),

@@ -52,18 +52,24 @@ def dream(
     objective = (expression.parse(objective) if isinstance(objective, str) else objective).bind(lens)
     start = _checked(resume, then, config, objective, photo) if resume and then else {}
     sizes = octave_sizes(photo.shape[-2], photo.shape[-1], config)
-    bases = pyramid(photo, sizes)
+    lost = lens.zero if config.notebook_edges else None
+    bases = pyramid(photo, sizes, lost)
     where = _mask(mask, photo)
     random = RandomState(config.seed)
     if start:
         random.set_state(start["random"])
 
     with lens.watching(objective.layers) as look:
+        _check_places(objective, look, photo)
         added = torch.zeros_like(bases[0]) if detail is None else zoomed(detail.to(photo), sizes[0])
         for octave in range(start.get("octave", 0), len(sizes)):
             size, base = sizes[octave], bases[octave]
             with _recording():
-                canvas = Pixels(start["image"].to(photo) if start else base + zoomed(added, size))
+                canvas = Pixels(
+                    start["image"].to(photo)
+                    if start
+                    else base + zoomed(added, size, None if lost is None else torch.zeros_like(lost))
+                )
             good = canvas().detach().clone()
             halvings, first = start.get("halvings", 0), start.get("step", -1) + 1
             climb = _slope(look, objective.at(size[0] / sizes[-1][0], size[1] / sizes[-1][1]), base, config)
@@ -107,12 +113,22 @@ def dream(
             added = canvas().detach() - base
 
 
+def _check_places(objective: Objective, look: Look, photo: Tensor) -> None:
+    """E_PARAM at once for a neuron that the last octave's grid doesn't have."""
+    if any(term.place for term in objective.terms):
+        grids = tile.grids(look, objective.layers, photo)
+        for term in objective.terms:
+            term.check_place(grids[term.layer][:2])
+
+
 def _slope(look: Look, objective: Objective, base: Tensor, config: Dream) -> Climb:
     """The gradient of an octave's steps, ready to be normalised, and the score."""
     groups = objective.by_layer() if config.balance else [(1.0, objective)]
     parts = [part for _, part in groups]
     plan = tile.plan(base.shape[-2], base.shape[-1], config.tile, objective.spread)
-    whole = tile.positions(look, objective.layers, base) if plan.tile else None
+    whole = tile.grids(look, objective.layers, base) if plan.tile else None
+    if whole and not all(grid.stride for grid in whole.values()):
+        plan, whole = tile.Plan(), None  # a layer that sees the whole picture: its score can't be tiled
 
     def climb(x: Tensor, octave: int, step: int, random: RandomState) -> tuple[Tensor, Tensor]:
         ox, oy = (int(o) for o in random.randint(-config.jitter, config.jitter + 1, 2))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -53,15 +55,22 @@ class Lens:
         self.weights_sha256 = weights_sha256
         self.device = torch.device(device)
         self.dtype = dtype
-        self.module = ascent.ready(module, self.device, dtype)
-        self.layers: tuple[str, ...] = tuple(name for name, _ in self.module.named_modules() if name)
         self._order = ["rgb".index(channel) for channel in channel_order]
-        self._mean = torch.tensor(mean, device=self.device).view(1, -1, 1, 1)
-        self._std = torch.tensor(std, device=self.device).view(1, -1, 1, 1)
         self._scale = scale
+        with torch.inference_mode(False):
+            self.module = ascent.ready(module, self.device, dtype)
+            self._mean = torch.tensor(mean, device=self.device).view(1, -1, 1, 1)
+            self._std = torch.tensor(std, device=self.device).view(1, -1, 1, 1)
+        self.layers: tuple[str, ...] = tuple(name for name, _ in self.module.named_modules() if name)
 
     def __repr__(self) -> str:
         return f"Lens({self.name!r}, {len(self.layers)} layers, {self.dtype} on {self.device})"
+
+    @property
+    def zero(self) -> Tensor:
+        """The colour that the network gets as zeros: `[3, 1, 1]`, RGB, 0..1."""
+        mean = self._mean[0] / self._scale
+        return mean[[self._order.index(channel) for channel in range(3)]]
 
     def prepare(self, image: Tensor) -> Tensor:
         """`[N, 3, H, W]` RGB 0..1 as the network wants it, channels-last, in the lens's dtype."""
@@ -88,6 +97,9 @@ class Lens:
         that function runs. `"input"` is the image itself. Maps are `[N, C, H, W]`, vectors `[N, C]`.
         """
         wanted = frozenset(self.check(layer) for layer in layers) - {"input"}
+        for layer in sorted(wanted):
+            if layer in self._repeated:
+                raise _ambiguous(layer)
         seen: dict[str, Tensor] = {}
         looking = False
 
@@ -123,9 +135,7 @@ class Lens:
                         "choose another",
                     )
                 if layer in seen:
-                    raise PhospheneError(
-                        "E_LAYER", f"layer {layer!r} runs more than once; choose the block around it"
-                    )
+                    raise _ambiguous(layer)
                 last = len(seen) + 1 == len(wanted)
                 seen[layer] = output if last else output.clone()
                 if last:
@@ -144,11 +154,37 @@ class Lens:
     def channels(self, layer: str) -> int:
         """How many channels (or units) `layer` has, found by looking at a small grey picture."""
         with torch.no_grad(), self.watching([layer]) as look:
-            return look(torch.full((1, 3, 96, 96), 0.5, device=self.device))[layer].shape[1]
+            return look(self._grey())[layer].shape[1]
+
+    @cached_property
+    def _repeated(self) -> frozenset[str]:
+        """The layers that run more than once in one pass, as far as it gets on a small grey picture."""
+        calls: Counter[str] = Counter()
+
+        def count(layer: str) -> Callable[[nn.Module, Any, Any], None]:
+            return lambda _module, _inputs, _output: calls.update([layer])
+
+        handles = [
+            part.register_forward_hook(count(layer)) for layer, part in self.module.named_modules() if layer
+        ]
+        try:
+            with torch.no_grad(), suppress(Exception):
+                self.module(self.prepare(self._grey()))
+        finally:
+            for handle in handles:
+                handle.remove()
+        return frozenset(layer for layer, times in calls.items() if times > 1)
+
+    def _grey(self) -> Tensor:
+        return torch.full((1, 3, 96, 96), 0.5, device=self.device)
 
 
 def _shape(output: Any) -> str:
     return str(list(output.shape)) if isinstance(output, Tensor) else type(output).__name__
+
+
+def _ambiguous(layer: str) -> PhospheneError:
+    return PhospheneError("E_LAYER", f"layer {layer!r} runs more than once; choose the block around it")
 
 
 def _explained(error: RuntimeError, image: Tensor, name: str) -> Exception:

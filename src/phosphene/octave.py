@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from phosphene.config import Dream
+from phosphene.config import MAX_OCTAVES, Dream
 from phosphene.errors import PhospheneError
 
 SMALLEST = 200  # px: the smallest side of the smallest octave when their number is left open
@@ -27,7 +27,8 @@ def octave_count(height: int, width: int, config: Dream) -> int:
     """`config.octaves`, or as many as bring the smallest side to about 200 px."""
     if config.octaves:
         return config.octaves
-    return 1 + max(0, round(math.log(min(height, width) / SMALLEST) / math.log(config.octave_scale)))
+    more = round(math.log(min(height, width) / SMALLEST) / math.log(config.octave_scale))
+    return min(1 + max(0, more), MAX_OCTAVES)
 
 
 def octave_sizes(height: int, width: int, config: Dream) -> list[Size]:
@@ -43,12 +44,26 @@ def octave_sizes(height: int, width: int, config: Dream) -> list[Size]:
     return sizes[::-1]
 
 
-def zoomed(image: Tensor, size: Size) -> Tensor:
-    """`[N, C, H, W]` at another size, as `scipy.ndimage.zoom(order=1)` does it in the notebook."""
+def zoomed(image: Tensor, size: Size, lost: Tensor | None = None) -> Tensor:
+    """`[N, C, H, W]` at another size, as `scipy.ndimage.zoom(order=1)` does it in the notebook.
+
+    At some sizes scipy takes the last row or column for outside of the picture, by a rounding, and
+    fills it with zeros. Given `lost` `[C, 1, 1]`, so does this, with that colour.
+    """
     if tuple(image.shape[-2:]) == size:
         return image
-    wide = torch.float32 if image.device.type == "mps" else torch.float64  # scipy places its samples in doubles
-    return F.interpolate(image.to(wide), size=size, mode="bilinear", align_corners=True).to(image.dtype)
+    wide = torch.float32 if image.device.type == "mps" else torch.float64  # scipy places samples in doubles
+    grown = F.interpolate(image.to(wide), size=size, mode="bilinear", align_corners=True).to(image.dtype)
+    if lost is not None:
+        if _misses_last(image.shape[-2], size[0]):
+            grown[..., -1:, :] = lost
+        if _misses_last(image.shape[-1], size[1]):
+            grown[..., -1:] = lost
+    return grown
+
+
+def _misses_last(before: int, after: int) -> bool:
+    return after > 1 and (before - 1) / (after - 1) * (after - 1) > before - 1
 
 
 def resampled(image: Tensor, size: Size) -> Tensor:
@@ -58,11 +73,11 @@ def resampled(image: Tensor, size: Size) -> Tensor:
     return F.interpolate(image, size=size, mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
 
 
-def pyramid(image: Tensor, sizes: list[Size]) -> list[Tensor]:
+def pyramid(image: Tensor, sizes: list[Size], lost: Tensor | None = None) -> list[Tensor]:
     """The photo `[N, 3, H, W]` at every octave's size, smallest first, each from the next larger."""
     if tuple(image.shape[-2:]) != sizes[-1]:
         raise PhospheneError("E_PARAM", f"image is {tuple(image.shape[-2:])}, expected {sizes[-1]}")
     bases = [image]
     for size in sizes[-2::-1]:
-        bases.append(zoomed(bases[-1], size))
+        bases.append(zoomed(bases[-1], size, lost))
     return bases[::-1]
