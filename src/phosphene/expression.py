@@ -11,6 +11,7 @@ with other characters stand in double quotes. Nothing is ever evaluated.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from typing import NoReturn
@@ -61,7 +62,7 @@ def _whole(text: str) -> int:
 
 
 def _number(text: str) -> float:
-    if not NUMBER.fullmatch(text):
+    if not NUMBER.fullmatch(text) or not math.isfinite(float(text)):
         raise PhospheneError("E_PARAM", f"objective: got {text[:40]!r}, expected a number")
     return float(text)
 
@@ -79,9 +80,8 @@ class _Reader:
         while place < len(text):
             found = TOKEN.match(text, place)
             if not found:
-                self.fail(
-                    place + len(text[place:]) - len(text[place:].lstrip()), "a name, a number or an operator"
-                )
+                blanks = len(text[place:]) - len(text[place:].lstrip())
+                self.fail(place + blanks, "a name, a number, or + or - with spaces around")
             kind = found.lastgroup or ""
             self.tokens.append((kind, found[kind], found.start(kind)))
             place = found.end()
@@ -117,7 +117,7 @@ class _Reader:
             except ValueError:
                 self.next -= 1
                 self.wrong('a string in double quotes, with \\" and \\\\ for " and \\')
-        if kind != "name":
+        if kind != "name" or not text:
             self.wrong(expected)
         return self.take()
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
@@ -28,6 +28,17 @@ Window = tuple[int, int, int, int]  # top, bottom, left, right, in pixels: the p
 MAX_TERMS = 256
 
 
+class Grid(NamedTuple):
+    """A layer's positions for the whole picture, and pixels from one to the next."""
+
+    rows: int
+    columns: int
+    stride: int  # 0 if the layer has no more positions in a larger picture
+
+
+Grids = Mapping[str, Grid]
+
+
 @dataclass(frozen=True)
 class Term:
     """`weight` times what `measure` says of `layer`; `text` is the term without its weight."""
@@ -38,21 +49,37 @@ class Term:
     weight: float = 1.0
     spread: bool = True  # a mean over positions: adds up over tiles. Else: one position, or the whole picture
     place: tuple[int, int] | None = None  # (y, x) of a neuron in the layer's grid for the whole output
+    moved: bool = False  # to its place in a smaller picture, where rounding may leave the grid by one
     resolve: Callable[[Term, Lens], Term] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < abs(self.weight) < float("inf"):
+            raise PhospheneError(
+                "E_PARAM", f"a weight is {self.weight}, expected a finite number other than 0"
+            )
 
     def scores(self, acts: Acts) -> Tensor:
         """The score of every position, `[N, H, W]`, without the weight."""
         act = acts[self.layer]
         if self.place is not None:
             y, x = self.place
-            if act.dim() != 4 or not (0 <= y < act.shape[2] and 0 <= x < act.shape[3]):
-                raise PhospheneError(
-                    "E_PARAM",
-                    f"{self.text}: there is no position {y},{x} (y,x) in {self.layer}, whose grid is "
-                    f"{' × '.join(map(str, act.shape[2:])) or 'a single value'} for this picture",
-                )
+            if self.moved and act.dim() == 4:
+                y, x = min(y, act.shape[2] - 1), min(x, act.shape[3] - 1)
+            else:
+                self.check_place(tuple(act.shape[2:]))
             act = act[:, :, y : y + 1, x : x + 1]
         return self.measure(act)
+
+    def check_place(self, grid: tuple[int, ...]) -> None:
+        """E_PARAM unless the neuron is in a layer of that many rows and columns."""
+        if self.place and not (
+            len(grid) == 2 and 0 <= self.place[0] < grid[0] and 0 <= self.place[1] < grid[1]
+        ):
+            raise PhospheneError(
+                "E_PARAM",
+                f"{self.text}: there is no position {','.join(map(str, self.place))} (y,x) in {self.layer}, "
+                f"whose grid is {' × '.join(map(str, grid)) or 'a single value'} for this picture",
+            )
 
 
 @dataclass(frozen=True)
@@ -87,7 +114,7 @@ class Objective:
         for term in self.terms:
             sign = "-" if term.weight < 0 else "+"
             size = abs(term.weight)
-            factor = "" if size == 1 else f"{size!r}*" if size % 1 else f"{int(size)}*"
+            factor = "" if size == 1 else f"{written(size)}*"
             if text:
                 text += f" {sign} {factor}{term.text}"
             else:
@@ -101,24 +128,18 @@ class Objective:
         """The score of each image, `[N]`."""
         return self.score(acts)
 
-    def score(
-        self, acts: Acts, whole: Mapping[str, int] | None = None, window: Window | None = None
-    ) -> Tensor:
-        """The score `[N]` of the positions in `window`.
-
-        `whole` has the number of positions of each layer in the whole picture, where `acts` are
-        of a part of it only.
-        """
+    def score(self, acts: Acts, whole: Grids | None = None, window: Window | None = None) -> Tensor:
+        """The score `[N]` of the positions in `window`; `whole` is given where `acts` are of a part only."""
         total: Tensor | None = None
         for term in self.terms:
             scores = term.scores(acts)
             count = scores[0].numel()
             if term.spread and whole:
-                count = whole[term.layer]
-            if term.spread and window:
-                height, width = acts["input"].shape[-2:]
-                rows = _positions(scores.shape[1], height, *window[:2])
-                scores = scores[:, rows, _positions(scores.shape[2], width, *window[2:])]
+                grid, (height, width) = whole[term.layer], acts["input"].shape[-2:]
+                count = grid.rows * grid.columns
+                if window:
+                    rows = _between(*window[:2], height, grid.stride)
+                    scores = scores[:, rows, _between(*window[2:], width, grid.stride)]
             part = term.weight * scores.sum((1, 2)) / count
             total = part if total is None else total + part
         assert total is not None
@@ -147,8 +168,10 @@ class Objective:
         """The objective for a picture of another size: neurons move with what they look at."""
         return Objective(
             tuple(
-                replace(term, place=(int(term.place[0] * vertical), int(term.place[1] * horizontal)))
-                if term.place
+                replace(
+                    term, place=(int(term.place[0] * vertical), int(term.place[1] * horizontal)), moved=True
+                )
+                if term.place and (vertical, horizontal) != (1, 1)
                 else term
                 for term in self.terms
             )
@@ -162,9 +185,7 @@ class Objective:
     def __mul__(self, factor: float) -> Objective:
         if not isinstance(factor, (int, float)):
             return NotImplemented
-        if factor == 0 or factor != factor or factor in (float("inf"), -float("inf")):
-            raise PhospheneError("E_PARAM", f"a weight is {factor}, expected a finite number other than 0")
-        return Objective(tuple(replace(term, weight=term.weight * factor) for term in self.terms))
+        return Objective(tuple(replace(term, weight=term.weight * float(factor)) for term in self.terms))
 
     __rmul__ = __mul__
 
@@ -180,7 +201,11 @@ class Objective:
         return self + -other
 
 
-def _positions(count: int, pixels: int, start: int, end: int) -> slice:
-    """Which of `count` positions along a side of `pixels` lie between two pixels."""
-    stride = max(1, round(pixels / count))
+def written(number: float) -> str:
+    """A number as the grammar reads it, to the last digit."""
+    return repr(float(number)).removesuffix(".0").replace("e+", "e")
+
+
+def _between(start: int, end: int, pixels: int, stride: int) -> slice:
+    """The positions between two pixels of a side of `pixels`; at its end, all that are left."""
     return slice(start // stride, None if end >= pixels else end // stride)

@@ -21,7 +21,7 @@ class Pixels(nn.Module):
         """Take the step that `backward` has left in the gradients, and clear them."""
         for parameter in self.parameters():
             if parameter.grad is not None:
-                parameter -= parameter.grad
+                parameter.sub_(parameter.grad)
             parameter.grad = None
 
     @torch.no_grad()

@@ -8,7 +8,7 @@ the grid is shifted at random in every step, so that no seam stays in one place.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
 
@@ -17,11 +17,12 @@ from numpy.random import RandomState
 from torch import Tensor
 
 from phosphene.lens import Look
-from phosphene.objective import Objective
+from phosphene.objective import Grid, Grids, Objective
 
 ALIGN = 32  # px: tiles start where every layer's grid does, so strided layers see the same phase
 WHOLE = 1536 * 1024  # px: up to here a picture is one tile unless the plan says otherwise
 TILE, HALO = 768, 128  # px: beyond it
+GROWTH = 128  # px: a multiple of every stride, by which a picture grows to find them
 Span = tuple[int, int]
 
 
@@ -49,14 +50,21 @@ def shift(plan: Plan, random: RandomState) -> tuple[int, int]:
     return int(y), int(x)
 
 
-def positions(look: Look, layers: frozenset[str], image: Tensor) -> dict[str, int]:
-    """How many positions each layer has on the whole `image`, found on two thin strips of it."""
+def grids(look: Look, layers: frozenset[str], image: Tensor) -> dict[str, Grid]:
+    """The grid of each layer, and of "input", on the whole `image`, found on thin strips of its size."""
     height, width = image.shape[-2:]
+    found = {"input": Grid(height, width, 1)}
     with torch.no_grad():
-        tall = look(image[:1, :, :, : min(width, 96)])
-        sides = {layer: tall[layer].shape[2] for layer in layers}
-        wide = look(image[:1, :, : min(height, 96)])
-        return {layer: sides[layer] * wide[layer].shape[3] for layer in layers}
+        sizes = (height, 96), (height + GROWTH, 96), (96, width)
+        tall, taller, wide = (look(image.new_zeros(1, 3, *size)) for size in sizes)
+    for layer in layers - {"input"}:
+        if tall[layer].dim() != 4:
+            found[layer] = Grid(1, 1, 0)
+            continue
+        rows, columns = tall[layer].shape[2], wide[layer].shape[3]
+        more = taller[layer].shape[2] - rows
+        found[layer] = Grid(rows, columns, GROWTH // more if more else 0)
+    return found
 
 
 def gradients(
@@ -65,7 +73,7 @@ def gradients(
     image: Tensor,
     plan: Plan,
     grid: tuple[int, int],
-    whole: Mapping[str, int] | None,
+    whole: Grids | None,
 ) -> tuple[list[Tensor], Tensor]:
     """The gradient of each part's score at `image` `[N, 3, H, W]`, and the score of all, `[N]`."""
     if not plan.tile:
@@ -89,7 +97,7 @@ def _gradients(
     parts: Sequence[Objective],
     look: Look,
     image: Tensor,
-    whole: Mapping[str, int] | None,
+    whole: Grids | None,
     window: tuple[int, int, int, int] | None,
 ) -> tuple[list[Tensor], Tensor]:
     with torch.inference_mode(False), torch.enable_grad():

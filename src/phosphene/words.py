@@ -16,18 +16,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from phosphene.errors import PhospheneError
-from phosphene.objective import Objective, Term
+from phosphene.objective import Objective, Term, written
 
 if TYPE_CHECKING:
     from phosphene.lens import Lens
 
+RESERVED = ("class",)  # what `class:` begins with
 PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./#-")
 GUIDE_CHUNK = 2**24  # products of features that are held at once while the nearest are looked for
 
 
 def quoted(text: str) -> str:
     """`text` as a name of the grammar: bare where that is unmistakable, else in double quotes."""
-    bare = bool(text) and set(text) <= PLAIN and not text.startswith("-")
+    bare = bool(text) and set(text) <= PLAIN and not text.startswith("-") and text not in RESERVED
     return text if bare else json.dumps(text, ensure_ascii=False)
 
 
@@ -58,17 +59,21 @@ def neuron(name: str, number: int, y: int, x: int) -> Objective:
 
 def _numbered(text: str, name: str, number: int, place: tuple[int, int] | None = None) -> Objective:
     def in_range(term: Term, lens: Lens) -> Term:
-        channels = lens.channels(lens.check(name))
-        if not 0 <= number < channels:
-            raise PhospheneError(
-                "E_PARAM", f"{text}: channel is {number}, expected 0 to {channels - 1} in {name}"
-            )
+        _check_range(text, number, lens, name)
         return term
 
     def measure(act: Tensor) -> Tensor:
         return _grid(act)[:, number]
 
     return Objective((Term(text, name, measure, spread=place is None, place=place, resolve=in_range),))
+
+
+def _check_range(text: str, number: int, lens: Lens, name: str) -> None:
+    channels = lens.channels(lens.check(name))
+    if not 0 <= number < channels:
+        raise PhospheneError(
+            "E_PARAM", f"{text}: channel is {number}, expected 0 to {channels - 1} in {name}"
+        )
 
 
 def logit(name: str | int) -> Objective:
@@ -81,6 +86,8 @@ def logit(name: str | int) -> Objective:
         if not lens.head:
             raise PhospheneError("E_PARAM", f"{text}: {lens.name} has no class logits; watch a layer instead")
         number = class_number(str(name), lens.classes)
+        if not lens.classes:
+            _check_range(text, number, lens, lens.head)
         return replace(term, layer=lens.head, measure=lambda act: _grid(act)[:, number])
 
     return Objective((Term(text, "", _unbound(text), spread=False, resolve=find),))
@@ -88,11 +95,13 @@ def logit(name: str | int) -> Objective:
 
 def direction(name: str, vector: Sequence[float] | Tensor, power: float = 0.0) -> Objective:
     """dot(a, v) · max(0.1, cos(a, v))^power, averaged over positions (lucid's `direction`)."""
-    v = torch.as_tensor(vector, dtype=torch.float32).flatten()
+    with torch.inference_mode(False):
+        v = torch.as_tensor(vector, dtype=torch.float32).detach().flatten().clone()
     if not bool(torch.isfinite(v).all()) or not bool(v.any()):
         raise PhospheneError("E_PARAM", f"the direction in {name} must be finite numbers, not all 0")
-    words = [quoted(name), *(f"{value:.9g}" for value in v.tolist())]
-    text = f"direction({', '.join(words)}{f', power={power:g}' if power else ''})"
+    words = [quoted(name), *(f"{value:.9g}".replace("e+", "e") for value in v.tolist())]
+    words += [f"power={written(power)}"] if power else []
+    text = f"direction({', '.join(words)})"
 
     def fits(term: Term, lens: Lens) -> Term:
         channels = lens.channels(lens.check(name))
@@ -109,7 +118,7 @@ def direction(name: str, vector: Sequence[float] | Tensor, power: float = 0.0) -
         dot = (act * along).sum(1)
         if not power:
             return dot
-        cosine = dot / (act.square().sum(1).sqrt() * along.norm() + 1e-6)
+        cosine = dot / (torch.linalg.vector_norm(act, dim=1) * along.norm() + 1e-6)
         return dot * cosine.clamp_min(0.1).pow(power)
 
     return Objective((Term(text, name, measure, resolve=fits),))
@@ -127,7 +136,7 @@ def guide(picture: str | Path | Tensor, name: str) -> Objective:
     def features(term: Term, lens: Lens) -> Term:
         image = picture if isinstance(picture, Tensor) else _read(picture)
         with torch.no_grad(), lens.watching([name]) as look:
-            y = look(image.to(lens.device))[name]
+            y = look(image.to(lens.device).reshape(-1, *image.shape[-3:]))[name]
         return replace(term, measure=_nearest_feature(_grid(y).flatten(2)[0]))
 
     return Objective((Term(text, name, _unbound(text), resolve=features),))
