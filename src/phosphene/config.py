@@ -124,7 +124,7 @@ class Dream(BaseModel):
         """Settings from JSON that may come from anywhere: nothing but known fields in range passes."""
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise PhospheneError("E_PARAM", f"settings: not JSON ({error})") from None
         if not isinstance(values, dict):
             raise PhospheneError("E_PARAM", f"settings: got {type(values).__name__}, expected a JSON object")
@@ -164,13 +164,18 @@ def explain(error: ValidationError) -> str:
     name = str(first["loc"][0]) if first["loc"] else "settings"
     got = repr(first.get("input"))[:80]
     kind = {"bool": "true or false", "int": "a whole number", "float": "a number", "str": "text"}
-    annotation = Dream.model_fields[name].annotation if name in Dream.model_fields else None
+    field = Dream.model_fields.get(name)
+    annotation = field.annotation if field else None
+    if first["type"].startswith("string_too_"):
+        return f"{name} is {got}, expected {first['msg'].removeprefix('String should have ')}"
+    if field and first["type"] == "string_pattern_mismatch":
+        return f"{name} is {got}, expected {field.description}"
     expected = (
         " ".join(
             part
             for part in (
                 kind.get(getattr(annotation, "__name__", ""), ""),
-                bounds(name) if name in Dream.model_fields else "",
+                bounds(name) if field else "",
             )
             if part
         )
@@ -204,4 +209,4 @@ def preset(name: str) -> dict[str, Any]:
     """The settings that a named look changes."""
     if name not in PRESETS:
         raise PhospheneError("E_PARAM", f"there is no preset {name!r}; expected one of {', '.join(PRESETS)}")
-    return PRESETS[name][1]
+    return dict(PRESETS[name][1])

@@ -19,6 +19,8 @@ def nearest(name: str, names: list[str] | tuple[str, ...], count: int = 5) -> li
     """The `count` entries of `names` that are spelled most like `name`, best first."""
     from difflib import SequenceMatcher
 
+    name = name[:200]  # comparing takes time with the square of the length
+
     def likeness(other: str) -> float:
         bonus = 0.5 if name and (name.lower() in other.lower() or other.lower() in name.lower()) else 0.0
         return SequenceMatcher(None, name.lower(), other.lower()).ratio() + bonus

@@ -1,0 +1,129 @@
+"""What is done to gradients, against NumPy and SciPy."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.ndimage as nd
+import scipy.signal
+import torch
+
+from phosphene import gradient
+
+KERNEL = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256
+
+
+def noise(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def same(size):
+    """TensorFlow's SAME padding before and after, for a kernel of 5 and stride 2."""
+    total = max((math.ceil(size / 2) - 1) * 2 + 5 - size, 0)
+    return total // 2, total - total // 2
+
+
+def down(plane):
+    padded = np.pad(plane, (same(plane.shape[0]), same(plane.shape[1])))
+    return scipy.signal.correlate2d(padded, KERNEL, mode="valid")[::2, ::2]
+
+
+def up(low, shape):
+    stuffed = np.zeros((2 * low.shape[0] - 1, 2 * low.shape[1] - 1))
+    stuffed[::2, ::2] = low
+    grown = scipy.signal.convolve2d(stuffed, 4 * KERNEL, mode="full")
+    top, left = same(shape[0])[0], same(shape[1])[0]
+    return grown[top : top + shape[0], left : left + shape[1]]
+
+
+def laplacian(image, levels):
+    """ALGORITHMS section 2 on a `[C, H, W]` array in float64."""
+    bands = []
+    for _ in range(levels):
+        low = np.stack([down(plane) for plane in image])
+        bands.append(image - np.stack([up(plane, image.shape[1:]) for plane in low]))
+        image = low
+    bands = [band / max(np.sqrt((band**2).mean()), 1e-10) for band in [*bands, image]]
+    merged = bands.pop()
+    while bands:
+        band = bands.pop()
+        merged = band + np.stack([up(plane, band.shape[1:]) for plane in merged])
+    return merged
+
+
+@pytest.mark.parametrize("sigma", [0.3, 0.5, 1.0, 1.8, 5.0])
+@pytest.mark.parametrize("size", [(32, 31), (5, 40), (1, 1)])
+def test_gaussian_is_scipys(sigma, size):
+    g = noise(2, 3, *size)
+    expected = nd.gaussian_filter(g.double().numpy(), (0, 0, sigma, sigma), mode="nearest", truncate=4)
+    assert np.allclose(gradient.gaussian(g, sigma).numpy(), expected, atol=2e-6)
+
+
+def test_gaussian_of_nothing_is_the_gradient_itself():
+    g = noise(1, 3, 8, 8)
+    assert torch.equal(gradient.gaussian(g, 0.0), g)
+
+
+def test_the_smoothing_falls_to_a_third_of_a_pixel():
+    assert gradient.falling_sigma(0.0, 0, 10) == 0
+    assert gradient.falling_sigma(1.5, 0, 10) == pytest.approx(1.8)
+    assert gradient.falling_sigma(1.5, 5, 10) == pytest.approx(1.05)
+    assert gradient.falling_sigma(1.5, 9, 10) == pytest.approx(0.45)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (63, 65), (37, 50), (33, 16)])
+@pytest.mark.parametrize("levels", [1, 2, 4])
+def test_laplacian_is_the_formula(size, levels):
+    g = noise(1, 3, *size)
+    expected = laplacian(g[0].double().numpy(), levels)
+    assert np.allclose(gradient.laplacian(g, levels)[0].numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (1, 50), (5, 5)])
+def test_laplacian_leaves_out_levels_smaller_than_a_pixel(size):
+    merged = gradient.laplacian(noise(1, 3, *size), 12)
+    assert merged.shape == (1, 3, *size)
+    assert torch.isfinite(merged).all()
+
+
+def test_laplacian_of_zero_is_zero():
+    assert not gradient.laplacian(torch.zeros(1, 3, 20, 20), 4).any()
+
+
+def test_mean_size_is_over_channels_and_pixels_of_each_image():
+    g = noise(3, 3, 4, 5)
+    assert np.allclose(gradient.mean_size(g).numpy().ravel(), np.abs(g.numpy()).mean((1, 2, 3)))
+    assert gradient.mean_size(g).shape == (3, 1, 1, 1)
+
+
+def test_balanced_parts_have_the_sizes_of_their_weights():
+    a, b = noise(2, 3, 8, 9), 1e-6 * noise(2, 3, 8, 9, seed=1)
+    expected = sum(
+        weight * part / np.abs(part).mean((1, 2, 3), keepdims=True)
+        for part, weight in ((a.numpy(), 2.0), (b.numpy(), 0.5))
+    )
+    assert np.allclose(gradient.balanced([a, b], [2.0, 0.5]).numpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_balanced_leaves_a_single_part_alone_and_ignores_zero_parts():
+    a = noise(1, 3, 4, 4)
+    assert gradient.balanced([a], [7.0]) is a
+    with_zero = gradient.balanced([a, torch.zeros_like(a)], [1.0, 1.0])
+    assert torch.allclose(with_zero, a / a.abs().mean())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda g: gradient.gaussian(g, 1.2),
+        lambda g: gradient.laplacian(g, 3),
+        lambda g: gradient.balanced([g, g.flip(2)], [1.0, 2.0]),
+        gradient.mean_size,
+    ],
+)
+def test_images_of_a_batch_never_mix(change):
+    g = noise(2, 3, 19, 22)
+    g[1] *= 1000
+    together = change(g)
+    for i in range(2):
+        assert torch.allclose(together[i], change(g[i : i + 1])[0], rtol=1e-5)

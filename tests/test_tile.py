@@ -1,0 +1,142 @@
+"""Tiled gradients equal untiled ones, on networks with every kind of padding."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.random import RandomState
+
+from networks import branching, photo, strided, unpadded
+from phosphene import tile, words
+from phosphene.lens import Lens
+from phosphene.tile import HALO, Plan
+
+
+def tensorflow_same():
+    """EfficientNet-Lite0 with random weights: stride 8 at blocks.2.1, which sees 67 px."""
+    timm = pytest.importorskip("timm")
+    torch.manual_seed(0)
+    return timm.create_model("tf_efficientnet_lite0", pretrained=False)
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+NETWORKS = {
+    "strided": (strided, "5", "0", 64),
+    "branching": (branching, "tail", "mix", 64),
+    "unpadded": (unpadded, "2", "0", 32),
+    "same": (tensorflow_same, "blocks.2.1", "blocks.1.0", 72),
+}
+SIZES = [(97, 131), (128, 160), (33, 200), (70, 40)]
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def case(request):
+    build, deep, shallow, halo = NETWORKS[request.param]
+    objectives = [words.layer(deep), 2 * words.channel(shallow, 1) - 0.1 * words.tv()]
+    return Lens(build(), mean=(0.4, 0.5, 0.6), std=(0.3, 0.2, 0.25)), objectives, halo
+
+
+def both(lens, parts, image, plan, grid):
+    layers = frozenset().union(*(part.layers for part in parts))
+    with lens.watching(layers) as look:
+        whole = tile.grids(look, layers, image)
+        untiled = tile.gradients(parts, look, image, Plan(), (0, 0), None)
+        return untiled, tile.gradients(parts, look, image, plan, grid, whole)
+
+
+@pytest.mark.parametrize("grid", [(0, 0), (32, 0), (32, 32)])
+@pytest.mark.parametrize("size", SIZES)
+def test_tiled_is_untiled(case, size, grid):
+    lens, parts, halo = case
+    image = photo(2, 3, *size)
+    (found, score), (tiled, tiled_score) = both(lens, parts, image, Plan(64, halo), grid)
+    assert len(tiled) == len(parts)
+    for g, t in zip(found, tiled, strict=True):
+        for i in range(2):
+            assert g[i].abs().max() > 0
+            assert (g[i] - t[i]).abs().max() <= 1e-5 * g[i].abs().max()
+    assert torch.allclose(tiled_score, score, rtol=1e-4)
+
+
+def test_a_halo_that_is_too_small_is_seen():
+    parts = [words.layer("5")]
+    (found, _), (tiled, _) = both(Lens(strided()), parts, photo(1, 3, 96, 128), Plan(32, 0), (0, 0))
+    assert (found[0] - tiled[0]).abs().max() > 1e-3 * found[0].abs().max()
+
+
+def test_guide_and_direction_are_tiled_too():
+    lens = Lens(strided())
+    guide = words.guide(photo(1, 3, 40, 40, seed=3), "3").bind(lens)
+    direction = words.direction("5", [1.0, -1, 2, 0, 0, 1, 1], power=2)
+    (found, score), (tiled, tiled_score) = both(
+        lens, [guide, direction], photo(1, 3, 97, 131), Plan(32, 64), (0, 0)
+    )
+    for g, t in zip(found, tiled, strict=True):
+        assert (g - t).abs().max() <= 1e-5 * g.abs().max()
+    assert torch.allclose(tiled_score, score, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("size", [(97, 131), (300, 40), (33, 33)])
+def test_grids_are_those_of_the_whole_picture(name, size):
+    build, deep, shallow, _ = NETWORKS[name]
+    lens, image = Lens(build()), photo(1, 3, *size)
+    with torch.no_grad(), lens.watching([deep, shallow]) as look:
+        found = tile.grids(look, frozenset([deep, shallow, "input"]), image)
+        acts = look(image)
+    assert found["input"] == (*size, 1)
+    for layer in (deep, shallow):
+        assert found[layer][:2] == acts[layer].shape[2:]
+        assert size[0] / found[layer].stride - 3 < found[layer].rows <= size[0] / found[layer].stride + 1
+
+
+def test_the_grid_of_a_vector_does_not_grow():
+    lens = Lens(branching())
+    with lens.watching(["head"]) as look:
+        assert tile.grids(look, frozenset(["head"]), photo(1, 3, 50, 60))["head"] == (1, 1, 0)
+
+
+sides, tiles = st.integers(1, 700), st.integers(1, 12).map(lambda n: n * tile.ALIGN)
+
+
+@settings(max_examples=200, deadline=None)
+@given(sides, tiles, st.integers(0, 200), st.randoms(use_true_random=False))
+def test_spans_cover_a_side_exactly(length, side, halo, random):
+    plan = Plan(side, halo)
+    shift = random.randrange(side // tile.ALIGN) * tile.ALIGN
+    crops = list(tile._crops(length, plan, shift))
+    assert [i for span, _ in crops for i in range(*span)] == list(range(length))
+    for (start, end), (first, last) in crops:
+        assert end - start <= side
+        assert 0 <= first <= max(0, start - halo) and first % tile.ALIGN == 0
+        assert min(length, end + halo) <= last <= length
+        assert (last - first) % tile.ALIGN == length % tile.ALIGN or last == length
+        assert last - first < side + 2 * halo + 2 * tile.ALIGN
+
+
+class TestPlan:
+    def test_small_pictures_are_whole(self):
+        assert tile.plan(1024, 1536, 0, True) == tile.plan(200, 300, 0, True) == Plan()
+        assert not Plan().tile
+
+    def test_large_pictures_are_tiled(self):
+        assert tile.plan(2000, 1500, 0, True) == Plan(768, HALO)
+
+    def test_a_tile_that_was_asked_for_is_aligned(self):
+        assert tile.plan(500, 400, 100, True) == Plan(128)
+        assert tile.plan(500, 400, 256, True) == Plan(256)
+
+    @pytest.mark.parametrize("side", [500, 512, 10_000])
+    def test_a_tile_larger_than_the_picture_is_the_picture(self, side):
+        assert tile.plan(500, 400, side, True) == Plan()
+
+    @pytest.mark.parametrize("size", [(100, 100), (5000, 7000)])
+    def test_a_score_that_does_not_add_up_is_never_tiled(self, size):
+        assert tile.plan(*size, 64, False) == tile.plan(*size, 0, False) == Plan()
+
+    def test_the_grid_is_shifted_over_a_whole_tile(self):
+        random = RandomState(0)
+        shifts = np.array([tile.shift(Plan(128), random) for _ in range(200)])
+        assert set(np.unique(shifts)) == {0, 32, 64, 96}
+        assert tile.shift(Plan(), random) == (0, 0)
