@@ -24,6 +24,7 @@ from phosphene.picture.profile import BAD_PROFILE, MAX_PROFILE, to_rgb
 from phosphene.picture.raster import MAX_PIXELS, Raster, floats, upright
 from phosphene.picture.sniff import SUFFIXES, sniff
 from phosphene.picture.source import Source, opened, shown
+from phosphene.picture.tiff import check_directory
 
 
 def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -78,6 +79,7 @@ def read_tiff(file: IO[bytes], name: str, max_pixels: int) -> Raster:
     """By libvips, which is strict and reads every depth; by Pillow where that can't."""
     from phosphene.picture.vips import read_vips
 
+    check_directory(file)
     with bounded(max_pixels):
         header = None
         with suppress(Exception):  # Pillow doesn't know every kind of TIFF

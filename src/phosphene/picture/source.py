@@ -84,7 +84,8 @@ def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
     """The regular file at `path`, open for reading; anything else is E_INPUT, at once."""
     name = shown(path)
     try:
-        refuse_special(Path(path).stat().st_mode, name)  # before open(), which alone can disturb a device
+        mode = os.stat(path).st_mode  # noqa: PTH116 (Path turns "" into the current folder)
+        refuse_special(mode, name)  # before open(), which alone can disturb a device
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError as error:
         if error.errno == errno.ENOENT and Path(path).is_symlink():

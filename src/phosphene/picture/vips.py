@@ -61,40 +61,27 @@ def read_vips(file: IO[bytes], loader: str, name: str, max_pixels: int) -> Raste
     Raises E_FORMAT for sample types that aren't read, E_TOO_LARGE from the header alone.
     """
     with vips_source(file) as source:
-        load = getattr(library().Image, f"{loader}load_source")
-        try:
-            image = load(source, fail_on="error", access="sequential")
-        except library().Error as error:
-            if "out of range" not in str(error):
-                raise
-            raise PhospheneError(
-                "E_FORMAT", f"{name} has 64-bit or complex samples, expected {DEPTHS}"
-            ) from None
+        image = open_vips(source, loader, name)
         check_size(image.width, image.height, name, max_pixels)
         space = SPACES.get(image.interpretation) or {1: "grey", 2: "grey", 3: "rgb", 4: "rgb"}.get(
-            image.bands, ""
+            image.bands
         )
-        wanted = CHANNELS.get(space, MAX_BANDS)
-        if not wanted <= image.bands <= MAX_BANDS:
-            raise PhospheneError(
-                "E_FORMAT", f"{name} has {image.bands} channels, expected grey, RGB, CMYK or Lab"
-            )
+        if space is None or not CHANNELS[space] <= image.bands <= MAX_BANDS:
+            what = f"{image.bands} channels, expected grey, RGB, CMYK or Lab"
+            raise PhospheneError("E_FORMAT", f"{name} has {what}")
         if space == "lab":
             image = image.colourspace("lab")
         elif image.format not in ("uchar", "ushort", "float"):
             raise PhospheneError("E_FORMAT", f"{name} has {image.format} samples, expected {DEPTHS}")
         fields = set(image.get_fields())
-        if "tile-width" in fields and image.width > MAX_TILES * image.get("tile-width"):
-            raise PhospheneError(
-                "E_FORMAT", f"{name} is stored in far too many small tiles; save it in strips"
-            )
         samples = image.numpy().reshape(image.height, image.width, image.bands)
+    colors = CHANNELS[space]
     notes = []
     if "n-pages" in fields and image.get("n-pages") > 1:
         notes.append(f"it has {image.get('n-pages')} pages; the first is used")
     return Raster(
-        samples=samples[..., :wanted],
-        alpha=samples[..., wanted] if image.bands > wanted else None,
+        samples=samples[..., :colors],
+        alpha=samples[..., colors] if image.bands > colors else None,
         space=space,
         bits=8 if samples.dtype == np.uint8 else 16,
         icc=image.get("icc-profile-data") if "icc-profile-data" in fields else None,
@@ -102,6 +89,22 @@ def read_vips(file: IO[bytes], loader: str, name: str, max_pixels: int) -> Raste
         gps=any("GPS" in field for field in fields),
         notes=notes,
     )
+
+
+def open_vips(source: Any, loader: str, name: str) -> Any:
+    """The header of a PNG or TIFF file; the pixels follow when they are asked for, damage being an error."""
+    load = getattr(library().Image, f"{loader}load_source")
+    try:
+        image = load(source, fail_on="error", access="sequential")
+    except library().Error as error:
+        if "out of range" not in str(error):
+            raise
+        raise PhospheneError("E_FORMAT", f"{name} has 64-bit or complex samples, expected {DEPTHS}") from None
+    if "tile-width" not in image.get_fields():
+        return image
+    if image.width > MAX_TILES * image.get("tile-width"):
+        raise PhospheneError("E_FORMAT", f"{name} is stored in far too many small tiles; save it in strips")
+    return load(source, fail_on="warning", access="sequential")  # in tiles damage is only a warning
 
 
 def image_of(array: NDArray[Any], space: str) -> Any:
@@ -136,16 +139,21 @@ def attach(image: Any, icc: bytes | None = None, xmp: bytes = b"") -> Any:
     return copied
 
 
+def printable(image: Any) -> Any:
+    """The image at 72 pixels per inch, instead of libvips' 25."""
+    return image.copy(xres=72 / 25.4, yres=72 / 25.4)
+
+
 def png_file(levels: NDArray[Any], icc: bytes | None) -> bytes:
     """`levels` [H, W, 3 or 4] of uint8 or uint16 as a PNG file, with the profile and no other metadata."""
-    image = attach(image_of(levels, "rgb"), icc)
+    image = printable(attach(image_of(levels, "rgb"), icc))
     data: bytes = image.pngsave_buffer(compression=6, filter="paeth", keep="icc")
     return data
 
 
 def tiff_file(levels: NDArray[Any], icc: bytes | None, xmp: bytes) -> bytes:
     """`levels` [H, W, 3 or 4] of uint8 or uint16 as a TIFF file, with the profile and the XMP packet."""
-    image = attach(image_of(levels, "rgb"), icc, xmp)
+    image = printable(attach(image_of(levels, "rgb"), icc, xmp))
     big = levels.nbytes > 2**32 - 2**26
     data: bytes = image.tiffsave_buffer(
         compression="deflate", predictor="horizontal", bigtiff=big, keep="icc:xmp"
