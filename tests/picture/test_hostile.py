@@ -26,7 +26,8 @@ from picture_files import (
 from PIL import Image
 
 from phosphene.errors import PhospheneError
-from phosphene.picture import Picture, encode, open_picture, read_recipe
+from phosphene.picture import Picture, decode, open_picture, read_recipe
+from phosphene.picture.encode import encode
 
 RAMP = photo()
 DEEP = RAMP.astype(np.uint16) * 257
@@ -297,8 +298,6 @@ def test_a_picture_with_something_after_it():
 
 
 def test_what_memory_errors_become(monkeypatch):
-    from phosphene.picture import decode
-
     def broke(*_):
         raise MemoryError
 
@@ -310,8 +309,6 @@ def test_what_memory_errors_become(monkeypatch):
     "error", [OSError, RuntimeError, SyntaxError, ValueError, struct.error, zlib.error, KeyError]
 )
 def test_what_other_errors_become(monkeypatch, error):
-    from phosphene.picture import decode
-
     def broke(*_):
         raise error("two\nlines \x1b[31m")
 

@@ -9,7 +9,7 @@ Importing this imports NumPy and Pillow; libvips and torch follow when they are 
 """
 
 from phosphene.picture.decode import open_picture
-from phosphene.picture.encode import check_output_size, encode, output_format, png_bytes, save_picture
+from phosphene.picture.encode import check_output_size, output_format, png_bytes, save_picture
 from phosphene.picture.metadata import read_recipe
 from phosphene.picture.picture import Picture
 from phosphene.picture.raster import MAX_PIXELS
@@ -19,7 +19,6 @@ __all__ = [
     "MAX_PIXELS",
     "Picture",
     "check_output_size",
-    "encode",
     "open_picture",
     "output_format",
     "png_bytes",

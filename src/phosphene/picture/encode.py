@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -30,8 +31,11 @@ ENDINGS = {
 
 DEEP = {"png", "tiff"}
 OPAQUE = {"jpeg"}
-LONGEST = {"png": 2**31 - 1, "tiff": 2**31 - 1, "jpeg": 65_500, "webp": 16_383, "avif": 65_535}
-"""Pixels that a side may have."""
+LONGEST = {"png": 2**31 - 1, "tiff": 2**31 - 1, "jpeg": 65_500, "webp": 16_383, "avif": 32_768}
+"""Pixels that a side may have; of AVIF, what libavif opens again."""
+
+MOST = {"avif": 2**28}
+"""Pixels that a whole picture may have, where a format says so."""
 
 
 def output_format(path_or_name: str | os.PathLike[str], format: str = "") -> str:  # noqa: A002
@@ -54,11 +58,12 @@ def output_format(path_or_name: str | os.PathLike[str], format: str = "") -> str
 
 def check_output_size(kind: str, height: int, width: int) -> None:
     """Raise E_FORMAT where `kind` has no room for a picture of this size; can be asked before any work."""
-    if max(height, width) > LONGEST[kind]:
+    side, area = LONGEST[kind], MOST.get(kind, math.inf)
+    if max(height, width) > side or height * width > area:
+        most = f"{side} on a side" + ("" if area == math.inf else f" and {area / 1e6:.0f} megapixels in all")
         raise PhospheneError(
             "E_FORMAT",
-            f"the picture is {width}×{height} pixels, {kind.upper()} holds at most {LONGEST[kind]} "
-            "on a side; write a .png or .tif instead",
+            f"the picture is {width}×{height} pixels, {kind.upper()} holds at most {most}; write a .png",
         )
 
 
