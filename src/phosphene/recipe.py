@@ -32,8 +32,8 @@ class Picture(_Part):
 
     name: str = Field("", max_length=1000)
     sha256: Sha256
-    width: int = Field(ge=1, le=1_000_000)
-    height: int = Field(ge=1, le=1_000_000)
+    width: int = Field(ge=1, lt=2**31)
+    height: int = Field(ge=1, lt=2**31)
 
 
 class Stop(_Part):
@@ -65,7 +65,7 @@ class Recipe(_Part):
     dream: Dream
     input: Picture
     weights_sha256: Sha256 | Literal[""] = ""
-    files: dict[Annotated[str, Field(max_length=4096)], Sha256] = Field({}, max_length=100)
+    files: dict[Annotated[str, Field(max_length=4096)], Sha256] = Field({}, max_length=300)
     interrupted: Stop | None = None
     deterministic: bool = False
     software: Software = Software()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
 import warnings
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError
 
 from phosphene.cli import config, dream, layers, models, replay, show
 from phosphene.cli.faults import explained
-from phosphene.cli.flags import DASH, marked
+from phosphene.cli.flags import DASH, marked, option
 from phosphene.cli.interrupt import stop
 from phosphene.cli.report import Report
 from phosphene.cli.version import versions
@@ -49,34 +51,67 @@ app = App(
 )
 for order, (command, usage, examples) in enumerate(COMMANDS):
     app.command(command, usage=f"Usage: phosphene {usage} [OPTIONS]", help_prologue=examples, sort_key=order)
-app.register_install_completion_command(help="Let the shell complete phosphene's commands and flags.")
+
+
+@app.command(name="--install-completion", sort_key=len(COMMANDS))
+def install_completion(
+    *, shell: Annotated[Literal["bash", "zsh", "fish", "powershell"] | None, option("the shell")] = None
+) -> None:
+    """Let the shell complete phosphene's commands and flags."""
+    from cyclopts.completion import ShellDetectionError
+
+    try:
+        path = app.install_completion(shell=shell)
+    except ShellDetectionError:
+        raise PhospheneError(
+            "E_PARAM", "the shell can't be told from here; give --shell bash, zsh, fish or powershell"
+        ) from None
+    print(f"{path}; open a new shell to use it")
 
 
 def run(tokens: list[str]) -> int:
     """Run the command line `tokens`; errors become one line on stderr and an exit code."""
     options = tokens[: tokens.index("--")] if "--" in tokens else tokens
     debug = "--debug" in options
-    to_stdout = any(a in ("-o", "--output") and b == "-" for a, b in pairwise(options))
-    report = Report(events="--json" in options, bytes_on_stdout=to_stdout)
+    report = Report(events="--json" in options, bytes_on_stdout=_to_stdout(options))
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name is printed as it is, whatever its bytes
+        sys.stdout.reconfigure(errors="surrogateescape" if sys.stdout.encoding == "utf-8" else "replace")
     with warnings.catch_warnings():
         if not debug and not sys.warnoptions:
             warnings.simplefilter("ignore")
         try:
-            return int(app(marked(tokens), exit_on_error=False, print_error=False) or 0)
-        except BrokenPipeError:
-            return _no_reader()
+            code = int(app(marked(tokens), exit_on_error=False, print_error=False) or 0)
+            sys.stdout.flush()
+            return code
+        except BrokenPipeError:  # whoever read our output has gone: end as quietly as SIGPIPE would
+            _drop_stdout()
+            return 141
         except KeyboardInterrupt:
             return stop.code if stop.signal else 130
         except CycloptsError as error:
-            report.error(PhospheneError("E_PARAM", str(error).replace(DASH, "-")))
+            return _failed(report, PhospheneError("E_PARAM", str(error).replace(DASH, "-")))
         except Exception as error:
             if debug:
                 traceback.print_exc()
-            report.error(explained(error))
-        return 2
+            return _failed(report, explained(error))
 
 
-def _no_reader() -> int:
-    """Whoever read our output has gone: end as quietly as SIGPIPE would."""
+def _to_stdout(options: list[str]) -> bool:
+    joined = {"-o-", "-o=-", "--output=-"}
+    return bool(joined & set(options)) or any(
+        a in ("-o", "--output") and b == "-" for a, b in pairwise(options)
+    )
+
+
+def _failed(report: Report, error: PhospheneError) -> int:
+    try:
+        report.error(error)
+        sys.stdout.flush()
+    except OSError:
+        _drop_stdout()
+    return 2
+
+
+def _drop_stdout() -> None:
+    """Send what is still to be written nowhere, so that Python's own last flush can't fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 141

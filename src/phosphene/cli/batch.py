@@ -115,6 +115,6 @@ def _describe(job: Job, picture: Picture, studio: Studio, report: Report) -> Non
         "octaves": sizes,
         "steps": f"{planned['steps']} in each octave",
         "seed": planned["seed"],
-        "time": f"about {expected:.0f} s" if expected >= 10 else f"about {expected:.1f} s",
+        "time": f"about {expected:.{0 if expected >= 10 else 1}f} s" if expected else "unknown",
     }.items():
         print(f"{name + ':':<11}{printable(str(value))}")

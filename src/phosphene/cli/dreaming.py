@@ -156,10 +156,14 @@ def dream_photo(
 
     `until` ends the run at that step. Gives the error that ended the run early but left a good picture.
     """
+    from phosphene.picture import atomic
+
     began = time.monotonic()
     report.plan(plan(job, picture, studio))
     lock = nullcontext() if job.output == STDOUT else only_writer(job.output)
     with lock, interrupt.saving(_promise) as stop:
+        if job.output != STDOUT:
+            atomic.check(job.output, overwrite=target.overwrite)
         report.start_progress()
         try:
             last, error = _last_frame(_frames(picture, studio), report, stop, until)

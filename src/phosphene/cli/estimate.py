@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from phosphene.cli.dreaming import Studio
+from phosphene.errors import PhospheneError
 
 if TYPE_CHECKING:
     from phosphene.picture import Picture
@@ -16,18 +17,23 @@ PROBE = 384  # px: longest side of the picture that is measured
 STEPS = 3  # of which the first warms up
 
 
-def seconds(picture: Picture, studio: Studio, octaves: Sequence[tuple[int, int]]) -> float:
-    """The expected time of all steps, at the time per pixel that a few gradients take now."""
+def seconds(picture: Picture, studio: Studio, octaves: Sequence[tuple[int, int]]) -> float | None:
+    """The expected time of all steps, at the time per pixel that a few gradients take now.
+
+    None where the objective can't be tried on a small picture.
+    """
     from phosphene import engine
 
     longest = max(max(size) for size in octaves)
     changes = {"octaves": 1, "steps": STEPS, "scale": 1.0, "max_size": min(PROBE, longest), "seed": 0}
     frames = engine.dream(picture.tensor(), studio.objective, studio.lens, studio.dream.but(**changes))
     times = []
-    with closing(frames):  # type: ignore[type-var]
+    with closing(frames), suppress(PhospheneError):  # type: ignore[type-var]
         for frame in frames:
             float(frame.score[0])
             pixels = frame.image.shape[-2] * frame.image.shape[-1]
             times.append(time.monotonic())
+    if len(times) < 2:
+        return None
     per_pixel = (times[-1] - times[0]) / (len(times) - 1) / pixels
     return round(per_pixel * studio.dream.steps * sum(width * height for width, height in octaves), 2)

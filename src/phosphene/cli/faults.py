@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 
 from phosphene.errors import PhospheneError
 
@@ -18,9 +19,9 @@ def explained(error: BaseException) -> PhospheneError:
         return PhospheneError("E_MEMORY", "out of memory; give a smaller --tile, --max-size or --scale")
     if isinstance(error, OSError) and error.errno in FULL:
         return PhospheneError("E_DISK", f"{error.strerror}; free some space, or give another output")
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+    if isinstance(error, OSError | ImportError) and os.strerror(errno.EMFILE) in words:
         return PhospheneError(
-            "E_INPUT", f"{error.strerror}; close some files, or raise the limit with `ulimit -n`"
+            "E_INPUT", f"{os.strerror(errno.EMFILE)}; close some, or raise the limit with `ulimit -n`"
         )
     if isinstance(error, OSError) and error.filename:
         return PhospheneError("E_INPUT", f"{error.filename}: {error.strerror}; check the path")

@@ -51,7 +51,7 @@ def _found(name: str, recursive: bool) -> list[str]:
         return [name]
     if not name or "\0" in name:
         raise PhospheneError("E_INPUT", "a photo's name is empty; give the path of a picture")
-    if Path(name).is_dir():
+    if os.path.isdir(name):  # noqa: PTH112 (Path's raises for names that are too long)
         return _under(name, recursive)
     if os.path.lexists(name) or not glob.has_magic(name):
         return [name]

@@ -80,7 +80,7 @@ def _template(out: str, default: str) -> str:
         raise PhospheneError("E_OUTPUT", "the output's name has a NUL in it; give another name")
     if not out:
         return default
-    if _is_folder(out) or Path(out).is_dir():
+    if _is_folder(out) or os.path.isdir(out):  # noqa: PTH112 (Path's raises for names that are too long)
         return str(Path(_literal(out), default))
     if BRACES.search(out) and ".." in re.split(r"[/\\]", out):
         raise PhospheneError("E_OUTPUT", f"template {out[:200]!r} has '..' in it; give the folder's own path")
@@ -192,7 +192,7 @@ def _check(output: str, inputs: Sequence[str], makes_folder: bool) -> None:
     if not os.access(output, os.W_OK):
         raise PhospheneError("E_OUTPUT", f"{output} is read-only; give another output")
     for path in inputs:
-        if path and path != "-" and Path(path).exists() and Path(path).samefile(output):
+        if os.path.exists(path) and os.path.samefile(path, output):  # noqa: PTH110, PTH121 (as above)
             raise PhospheneError(
                 "E_OUTPUT", f"{output} is an input, which is never replaced; give another output"
             )

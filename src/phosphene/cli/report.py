@@ -33,10 +33,8 @@ def printable(text: str) -> str:
 
 
 def interactive(stream: TextIO) -> bool:
-    """Whether to draw on `stream`: a terminal that can, or FORCE_COLOR."""
-    if os.environ.get("TERM") == "dumb":
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+    """Whether `stream` is a terminal that can be drawn on."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 class Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from phosphene.cli.report import interactive, printable
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
     """Print `rows` under `columns` on stdout."""
     cells = [[printable(str(cell)) for cell in row] for row in rows]
-    if interactive(sys.stdout):
+    if interactive(sys.stdout) or os.environ.get("FORCE_COLOR"):
         from rich import box
         from rich.console import Console
         from rich.table import Table
