@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from torch import Tensor
 from phosphene import expression, gradient, tile
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
-from phosphene.frame import Frame
+from phosphene.frame import STATE, Frame
 from phosphene.lens import Lens, Look
 from phosphene.objective import Objective
 from phosphene.octave import octave_count, octave_sizes, output_size, pyramid, resampled, zoomed
@@ -45,23 +46,23 @@ def dream(
     Stop by not going on; `close()` leaves no hook, thread or grad mode behind. Raises
     E_ZERO_GRADIENT and E_DIVERGED; the last frame then still holds the last good picture.
     """
-    then = Dream.from_json(resume["config"]) if resume else None
+    then = None if resume is None else _settings_of(resume)
     if then and config.seed is None:
         config = config.but(seed=then.seed)
-    photo, config = _prepared(image, lens, config)
+    photo, config = _prepared(_pixels("image", image, (3,), 0, 1, lens), config)
     objective = (expression.parse(objective) if isinstance(objective, str) else objective).bind(lens)
     start = _checked(resume, then, config, objective, photo) if resume and then else {}
     sizes = octave_sizes(photo.shape[-2], photo.shape[-1], config)
     lost = lens.zero if config.notebook_edges else None
     bases = pyramid(photo, sizes, lost)
-    where = _mask(mask, photo)
+    where = _mask(mask, photo, lens)
     random = RandomState(config.seed)
     if start:
         random.set_state(start["random"])
 
     with lens.watching(objective.layers) as look:
         _check_places(objective, look, photo)
-        added = torch.zeros_like(bases[0]) if detail is None else zoomed(detail.to(photo), sizes[0])
+        added = _detail(detail, bases[0], lens)
         for octave in range(start.get("octave", 0), len(sizes)):
             size, base = sizes[octave], bases[octave]
             with _recording():
@@ -70,7 +71,7 @@ def dream(
                     if start
                     else base + zoomed(added, size, None if lost is None else torch.zeros_like(lost))
                 )
-            good = canvas().detach().clone()
+                good = (start["good"].to(photo) if start else canvas().detach()).clone()
             halvings, first = start.get("halvings", 0), start.get("step", -1) + 1
             climb = _slope(look, objective.at(size[0] / sizes[-1][0], size[1] / sizes[-1][1]), base, config)
             weight = 1.0 if where is None else zoomed(where, size)
@@ -89,9 +90,9 @@ def dream(
                             raise PhospheneError("E_DIVERGED", _diverged(octave, step, objective))
                 if not bool(average.all()):
                     raise PhospheneError("E_ZERO_GRADIENT", _dead(average, octave, step, objective))
-                good.copy_(x.detach())
                 change = config.step_size * config.strength / 255 / 2**halvings * weight * (g / average)
                 with _recording():
+                    good.copy_(x.detach())
                     x.backward(-change)
                     canvas.descend()
                 if config.clip:
@@ -107,6 +108,7 @@ def dream(
                     objective=objective.text,
                     base=base,
                     photo=photo,
+                    good=good,
                     random=random.get_state(legacy=False),
                     halvings=halvings,
                 )
@@ -135,7 +137,7 @@ def _slope(look: Look, objective: Objective, base: Tensor, config: Dream) -> Cli
         grid = tile.shift(plan, RandomState([config.seed or 0, octave, step]))
         found, score = tile.gradients(parts, look, x.roll((oy, ox), (-2, -1)), plan, grid, whole)
         g = gradient.balanced(found, [weight for weight, _ in groups]).roll((-oy, -ox), (-2, -1))
-        g = gradient.laplacian(g, config.laplacian) if config.laplacian else g
+        g = gradient.laplacian(gradient.unit(g), config.laplacian) if config.laplacian else g
         return gradient.gaussian(g, gradient.falling_sigma(config.smooth, step, config.steps)), score
 
     return climb
@@ -148,35 +150,71 @@ def _recording() -> Iterator[None]:
         yield
 
 
-def _prepared(image: Tensor, lens: Lens, config: Dream) -> tuple[Tensor, Dream]:
-    """The photo at the output's size on the lens's device, and the settings with nothing left open."""
+def _pixels(
+    name: str, image: Tensor, channels: tuple[int, ...], low: float, high: float, lens: Lens
+) -> Tensor:
+    """`image` as float32 `[N, C, H, W]` on the lens's device, if it is one, of that range."""
     if (
         not isinstance(image, Tensor)
         or image.dim() not in (3, 4)
-        or image.shape[-3] != 3
+        or image.shape[-3] not in channels
         or not image.numel()
     ):
         shape = list(image.shape) if isinstance(image, Tensor) else type(image).__name__
-        raise PhospheneError("E_PARAM", f"image is {shape}, expected a tensor [N, 3, H, W] or [3, H, W]")
-    photo = image.detach().to(lens.device, torch.float32).reshape(-1, *image.shape[-3:])
-    low, high = photo.min().item(), photo.max().item()
-    if not (low >= -1e-3 and high <= 1 + 1e-3):
-        code = "E_PARAM" if low == low and high == high else "E_NONFINITE"
-        raise PhospheneError(code, f"image has values from {low:g} to {high:g}, expected 0 to 1")
+        count = " or ".join(map(str, channels))
+        raise PhospheneError(
+            "E_PARAM", f"{name} is {shape}, expected a tensor [N, {count}, H, W] or [{count}, H, W]"
+        )
+    image = image.detach().to(lens.device, torch.float32).reshape(-1, *image.shape[-3:])
+    least, most = image.min().item(), image.max().item()
+    if not math.isfinite(least + most):
+        raise PhospheneError(
+            "E_NONFINITE", f"{name} has values that are not finite, expected {low} to {high}"
+        )
+    if least < low - 1e-3 or most > high + 1e-3:
+        raise PhospheneError(
+            "E_PARAM", f"{name} has values from {least:g} to {most:g}, expected {low} to {high}"
+        )
+    return image
+
+
+def _prepared(photo: Tensor, config: Dream) -> tuple[Tensor, Dream]:
+    """The photo at the output's size, and the settings with nothing left open."""
     photo = resampled(photo, output_size(photo.shape[-2], photo.shape[-1], config))
     seed = secrets.randbelow(2**32) if config.seed is None else config.seed
     count = octave_count(photo.shape[-2], photo.shape[-1], config)
     return photo, config.model_copy(update={"seed": seed, "octaves": count})
 
 
-def _mask(mask: Tensor | None, photo: Tensor) -> Tensor | None:
+def _mask(mask: Tensor | None, photo: Tensor, lens: Lens) -> Tensor | None:
     if mask is None:
         return None
-    mask = mask.detach().to(photo)
-    mask = mask.reshape(-1, *mask.shape[-3:]) if mask.dim() >= 3 else mask[None, None]
-    if mask.shape[1] not in (1, 3) or mask.shape[0] not in (1, photo.shape[0]):
-        raise PhospheneError("E_PARAM", f"mask is {list(mask.shape)}, expected [1, 1, H, W], 0 to 1")
+    flat = isinstance(mask, Tensor) and mask.dim() == 2
+    mask = _pixels("mask", mask[None] if flat else mask, (1, 3), 0, 1, lens)
+    _check_batch("mask", mask, photo)
     return zoomed(mask.mean(1, keepdim=True).clamp(0, 1), (photo.shape[-2], photo.shape[-1]))
+
+
+def _detail(detail: Tensor | None, base: Tensor, lens: Lens) -> Tensor:
+    if detail is None:
+        return torch.zeros_like(base)
+    detail = _pixels("detail", detail, (3,), -math.inf, math.inf, lens)
+    _check_batch("detail", detail, base)
+    return zoomed(detail, (base.shape[-2], base.shape[-1]))
+
+
+def _check_batch(name: str, tensor: Tensor, photo: Tensor) -> None:
+    if tensor.shape[0] not in (1, photo.shape[0]):
+        raise PhospheneError(
+            "E_PARAM", f"{name} has {tensor.shape[0]} images, expected 1 or {photo.shape[0]}, as the photo"
+        )
+
+
+def _settings_of(state: dict[str, Any]) -> Dream:
+    """The settings of the run that `state` is of."""
+    if not isinstance(state, dict) or not state.keys() >= STATE:
+        raise PhospheneError("E_PARAM", "resume is not the state() of a frame; give one, or start anew")
+    return Dream.from_json(state["config"])
 
 
 def _checked(

@@ -12,6 +12,10 @@ from phosphene.color import with_color_of
 from phosphene.config import Dream
 from phosphene.octave import zoomed
 
+STATE = frozenset(
+    {"octave", "step", "image", "good", "random", "halvings", "config", "objective", "photo_shape"}
+)
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -32,7 +36,8 @@ class Frame:
     objective: str
     base: Tensor  # the photo at the octave's size
     photo: Tensor  # the photo at the output's size
-    random: dict[str, Any]
+    good: Tensor  # the picture before the step, to go back to if the next gradient isn't finite
+    random: dict[str, Any]  # where the jitter's random numbers are after the step
     halvings: int = 0
 
     @property
@@ -63,12 +68,17 @@ class Frame:
         return with_color_of(picture, self.photo) if self.config.keep_color else picture
 
     def state(self) -> dict[str, Any]:
-        """All that `dream(..., resume=state)` needs to go on from here, bit for bit: a copy."""
+        """All that `dream(..., resume=state)` needs to go on from here, bit for bit: a copy.
+
+        Numbers, text and tensors only, so `torch.load(weights_only=True)` reads it back.
+        """
+        numbers = self.random["state"]
         return {
             "octave": self.octave,
             "step": self.step,
             "image": self.image.detach().cpu().clone(),
-            "random": self.random,
+            "good": self.good.detach().cpu().clone(),
+            "random": {**self.random, "state": {**numbers, "key": numbers["key"].tolist()}},
             "halvings": self.halvings,
             "config": self.config.to_json(),
             "objective": self.objective,

@@ -18,6 +18,11 @@ def mean_size(g: Tensor) -> Tensor:
     return g.abs().mean(dim=(1, 2, 3), keepdim=True)
 
 
+def unit(g: Tensor) -> Tensor:
+    """`g` with each image's mean|g| brought to 1; zero stays zero."""
+    return g / mean_size(g).clamp_min(torch.finfo(g.dtype).tiny)
+
+
 def balanced(parts: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """The gradients of several layers, each brought to mean size 1 and weighed; one stays as it is.
 
@@ -26,10 +31,7 @@ def balanced(parts: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """
     if len(parts) == 1:
         return parts[0]
-    tiny = torch.finfo(parts[0].dtype).tiny
-    return sum(  # type: ignore[return-value]
-        weight * g / mean_size(g).clamp_min(tiny) for g, weight in zip(parts, weights, strict=True)
-    )
+    return sum(weight * unit(g) for g, weight in zip(parts, weights, strict=True))  # type: ignore[return-value]
 
 
 def gaussian(g: Tensor, sigma: float) -> Tensor:

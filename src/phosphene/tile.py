@@ -16,12 +16,14 @@ import torch
 from numpy.random import RandomState
 from torch import Tensor
 
+from phosphene.errors import PhospheneError
 from phosphene.lens import Look
 from phosphene.objective import Grid, Grids, Objective
 
 ALIGN = 32  # px: tiles start where every layer's grid does, so strided layers see the same phase
 WHOLE = 1536 * 1024  # px: up to here a picture is one tile unless the plan says otherwise
 TILE, HALO = 768, 128  # px: beyond it
+SMALLEST = 16  # px: a tile that is smaller is a mistake
 GROWTH = 128  # px: a multiple of every stride, by which a picture grows to find them
 Span = tuple[int, int]
 
@@ -36,6 +38,10 @@ class Plan:
 
 def plan(height: int, width: int, tile: int, spread: bool) -> Plan:
     """How to take the gradient of a picture; a score that doesn't add up over positions is whole."""
+    if 0 < tile < SMALLEST:
+        raise PhospheneError(
+            "E_PARAM", f"tile is {tile}, expected 0 (as the size asks) or at least {SMALLEST} px"
+        )
     if not spread or (not tile and height * width <= WHOLE):
         return Plan()
     tile = _aligned(tile or TILE)

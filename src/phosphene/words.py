@@ -118,7 +118,8 @@ def direction(name: str, vector: Sequence[float] | Tensor, power: float = 0.0) -
         dot = (act * along).sum(1)
         if not power:
             return dot
-        cosine = dot / (torch.linalg.vector_norm(act, dim=1) * along.norm() + 1e-6)
+        size = torch.linalg.vector_norm
+        cosine: Tensor = dot / (size(act, dim=1) * size(along) + 1e-6)
         return dot * cosine.clamp_min(0.1).pow(power)
 
     return Objective((Term(text, name, measure, resolve=fits),))
