@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from phosphene.config import MAX_OCTAVES, Dream
 from phosphene.errors import PhospheneError
 
-SMALLEST = 200  # px: the smallest side of the smallest octave when their number is left open
+SMALLEST = 200  # px: where the smallest side of the smallest octave ends up, or a little under
 Size = tuple[int, int]
 
 
@@ -24,10 +24,10 @@ def output_size(height: int, width: int, config: Dream) -> Size:
 
 
 def octave_count(height: int, width: int, config: Dream) -> int:
-    """`config.octaves`, or as many as bring the smallest side to about 200 px."""
+    """`config.octaves`, or as many as bring the smallest side to about 200 px, rather less than more."""
     if config.octaves:
         return config.octaves
-    more = round(math.log(min(height, width) / SMALLEST) / math.log(config.octave_scale))
+    more = math.ceil(math.log(min(height, width) / SMALLEST) / math.log(config.octave_scale) - 0.05)
     return min(1 + max(0, more), MAX_OCTAVES)
 
 
