@@ -6,8 +6,12 @@ import zlib
 from functools import cache
 
 import numpy as np
+import pytest
 import tifffile
 from PIL import Image, ImageCms
+
+from phosphene.errors import PhospheneError
+from phosphene.picture import open_picture
 
 WRITTEN = ("png", "jpeg", "webp", "avif", "tiff")
 
@@ -96,3 +100,50 @@ def grey_profile(gamma=1.0):
     header = struct.pack(">I4sI4s4s4s", place, b"test", 0x02400000, b"mntr", b"GRAY", b"XYZ ")
     header += bytes(12) + b"acsp" + bytes(28) + struct.pack(">iii", 63190, 65536, 54061) + bytes(48)
     return header + struct.pack(">I", 3) + table + b"".join(parts)
+
+
+RAMP = photo()
+GREY = np.ascontiguousarray(RAMP[..., 0])
+DEEP = RAMP.astype(np.uint16) * 256 + 255 - RAMP  # low bytes that no 8-bit path could guess
+
+
+def levels(picture, top=255):
+    return picture.pixels * top
+
+
+def assert_same(picture, expected, top=255, within=0.01):
+    assert picture.pixels.dtype == np.float32
+    assert picture.pixels.flags.c_contiguous
+    expected = np.broadcast_to(np.atleast_3d(expected).astype(float), picture.pixels.shape)
+    assert np.abs(levels(picture, top) - expected).max() <= within
+
+
+def alpha_levels(picture, top=255):
+    assert picture.alpha.dtype == np.float32
+    assert picture.alpha.flags.c_contiguous
+    return np.rint(picture.alpha * top)
+
+
+def turned(pixels, orientation):
+    """What EXIF's table says: the row 0 and the column 0 of the file are which sides of the picture."""
+    moves = {
+        1: lambda p: p,  # top, left
+        2: np.fliplr,  # top, right
+        3: lambda p: np.rot90(p, 2),  # bottom, right
+        4: np.flipud,  # bottom, left
+        5: lambda p: p.transpose(1, 0, 2),  # left, top
+        6: lambda p: np.rot90(p, -1),  # right, top
+        7: lambda p: np.rot90(p, 2).transpose(1, 0, 2),  # right, bottom
+        8: np.rot90,  # left, bottom
+    }
+    return moves[orientation](pixels)
+
+
+def refused(data, *codes):
+    """The message of the one-line error that opening `data` ends in."""
+    with pytest.raises(PhospheneError) as error:
+        open_picture(data)
+    assert error.value.code in (codes or ("E_DECODE", "E_FORMAT"))
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 500
+    return str(error.value)

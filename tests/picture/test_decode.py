@@ -1,50 +1,32 @@
-"""What is in a file comes out as RGB floats: every mode, depth, orientation and colour space."""
+"""What is in a file comes out as RGB floats: every kind of samples, from every format."""
 
 import hashlib
 import io
 import sys
-import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import pyvips
 from picture_files import (
+    DEEP,
+    GREY,
+    RAMP,
     WRITTEN,
-    built_in_profile,
+    alpha_levels,
+    assert_same,
     chunk,
     exif,
-    grey_profile,
-    photo,
+    levels,
     png,
     saved,
-    srgb_profile,
     tiff,
+    turned,
 )
-from PIL import Image, ImageCms, ImageFile
+from PIL import Image, ImageFile
 
 from phosphene.errors import PhospheneError
 from phosphene.picture import open_picture
-
-RAMP = photo()
-GREY = np.ascontiguousarray(RAMP[..., 0])
-DEEP = RAMP.astype(np.uint16) * 256 + 255 - RAMP  # low bytes that no 8-bit path could guess
-
-
-def levels(picture, top=255):
-    return picture.pixels * top
-
-
-def assert_same(picture, expected, top=255, within=0.01):
-    assert picture.pixels.dtype == np.float32
-    assert picture.pixels.flags.c_contiguous
-    expected = np.broadcast_to(np.atleast_3d(expected).astype(float), picture.pixels.shape)
-    assert np.abs(levels(picture, top) - expected).max() <= within
-
-
-def alpha_levels(picture, top=255):
-    assert picture.alpha.dtype == np.float32
-    assert picture.alpha.flags.c_contiguous
-    return np.rint(picture.alpha * top)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP", "WEBP"])
@@ -225,66 +207,6 @@ def test_samples_that_no_picture_has(pixels):
     assert error.value.code == "E_FORMAT"
 
 
-def turned(pixels, orientation):
-    """What EXIF's table says: the row 0 and the column 0 of the file are which sides of the picture."""
-    moves = {
-        1: lambda p: p,  # top, left
-        2: np.fliplr,  # top, right
-        3: lambda p: np.rot90(p, 2),  # bottom, right
-        4: np.flipud,  # bottom, left
-        5: lambda p: p.transpose(1, 0, 2),  # left, top
-        6: lambda p: np.rot90(p, -1),  # right, top
-        7: lambda p: np.rot90(p, 2).transpose(1, 0, 2),  # right, bottom
-        8: np.rot90,  # left, bottom
-    }
-    return moves[orientation](pixels)
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
-def test_orientation(kind, orientation):
-    options = {"WEBP": {"lossless": True}, "PNG": {}, "TIFF": {}}.get(kind, {"quality": 95})
-    picture = open_picture(saved(RAMP, kind, exif=exif(orientation), **options))
-    expected = turned(RAMP, orientation)
-    assert picture.size == expected.shape[:2]
-    assert np.abs(levels(picture) - expected).mean() < (4 if "quality" in options else 1e-4)
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("kind", ["png", "tiff"])
-def test_orientation_of_16_bits_and_alpha(kind, orientation):
-    pixels = np.concatenate((DEEP, DEEP[..., 1:2]), axis=-1)
-    if kind == "png":
-        data = png(pixels, before=chunk(b"eXIf", exif(orientation).tobytes()[6:]))
-    else:
-        tag = (274, 3, 1, orientation, True)
-        data = tiff(pixels, photometric="rgb", extrasamples=["unassalpha"], extratags=[tag])
-    picture = open_picture(data)
-    expected = turned(pixels, orientation)
-    assert_same(picture, expected[..., :3], 65535)
-    assert (alpha_levels(picture, 65535) == expected[..., 3]).all()
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-@pytest.mark.parametrize("value", [0, 9, 65535])
-def test_orientations_that_do_not_exist_are_ignored(kind, value):
-    assert open_picture(saved(RAMP, kind, exif=exif(value))).size == RAMP.shape[:2]
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-@pytest.mark.parametrize(
-    "junk", [b"", b"junk", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff" + b"\xff" * 40]
-)
-def test_damaged_exif_is_ignored(kind, junk):
-    assert open_picture(saved(RAMP, kind, exif=b"Exif\0\0" + junk)).size == RAMP.shape[:2]
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_a_gps_position_is_told(kind):
-    assert "its GPS position will not be copied" in open_picture(saved(RAMP, kind, exif=exif(gps=True))).notes
-    assert not open_picture(saved(RAMP, kind, exif=exif())).notes
-
-
 @pytest.mark.parametrize(
     ("kind", "word"),
     [("GIF", "moves"), ("PNG", "moves"), ("WEBP", "moves"), ("TIFF", "pages"), ("MPO", "several")],
@@ -303,141 +225,6 @@ def test_a_wrong_ending_works_and_is_told(tmp_path):
     path.write_bytes(saved(RAMP, "JPEG"))
     picture = open_picture(path)
     assert (picture.format, picture.notes) == ("jpeg", ("named .png but a JPEG file: read as what it is",))
-
-
-def test_cmyk_without_a_profile_is_converted_by_the_plain_formula():
-    image = Image.fromarray(RAMP).convert("CMYK")
-    picture = open_picture(saved(image, "TIFF"))
-    assert_same(picture, RAMP)
-    assert any("CMYK" in note for note in picture.notes)
-    ink = np.asarray(image).astype(np.uint16) * 257
-    assert_same(open_picture(tiff(ink, photometric="separated")), RAMP)
-
-
-def test_cmyk_jpeg():
-    picture = open_picture(saved(Image.fromarray(RAMP).convert("CMYK"), "JPEG", quality=98))
-    assert np.abs(levels(picture) - RAMP).mean() < 3
-
-
-def by_littlecms(image, profile):
-    """The conversion to sRGB that Little CMS makes, called through Pillow."""
-    return np.asarray(
-        ImageCms.profileToProfile(
-            image,
-            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
-            ImageCms.createProfile("sRGB"),
-            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            outputMode="RGB",
-            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-        )
-    )
-
-
-@pytest.mark.parametrize("deep", [False, True])
-def test_cmyk_with_a_profile(deep):
-    profile = built_in_profile("cmyk")
-    image = Image.fromarray(RAMP).convert("CMYK")
-    ink = np.asarray(image).astype(np.uint16) * 257 if deep else np.asarray(image)
-    picture = open_picture(tiff(ink, photometric="separated", iccprofile=profile))
-    assert_same(picture, by_littlecms(image, profile), within=1.6)
-    assert picture.icc is None
-    assert "CMYK converted to sRGB by its colour profile" in picture.notes
-
-
-@pytest.mark.parametrize("deep", [False, True])
-def test_grey_with_a_grey_profile(deep):
-    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
-    pixels = pixels.astype(np.uint16) * 257 if deep else pixels
-    picture = open_picture(png(pixels, before=chunk(b"iCCP", b"grey\0\0" + zlib.compress(grey_profile(1.8)))))
-    linear = (np.arange(256) / 255) ** 1.8
-    srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055) * 255
-    assert np.abs(levels(picture)[..., 1].ravel() - srgb).max() < 2
-    assert "grey converted to sRGB by its colour profile" in picture.notes
-
-
-def srgb_of_lab(lab):
-    """CIE 15 and IEC 61966-2-1: L*a*b* under D50, adapted to D65 with Bradford's matrix, as sRGB levels."""
-    light = (lab[..., 0] + 16) / 116
-    cubed = np.stack((light + lab[..., 1] / 500, light, light - lab[..., 2] / 200), axis=-1)
-    ratio = np.where(cubed > 6 / 29, cubed**3, 3 * (6 / 29) ** 2 * (cubed - 4 / 29))
-    xyz = ratio * (0.9642, 1.0, 0.8249)
-    matrix = [
-        [3.1338561, -1.6168667, -0.4906146],
-        [-0.9787684, 1.9161415, 0.0334540],
-        [0.0719453, -0.2289914, 1.4052427],
-    ]
-    linear = (xyz @ np.transpose(matrix)).clip(0, 1)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055) * 255
-
-
-def test_lab():
-    srgb, lab = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
-    image = ImageCms.profileToProfile(Image.fromarray(RAMP), srgb, lab, outputMode="LAB")
-    values = np.asarray(image)
-    back = srgb_of_lab(np.concatenate((values[..., :1] / 2.55, values[..., 1:].view(np.int8)), axis=-1))
-    assert_same(open_picture(saved(image, "TIFF")), back, within=2)
-    light, color = np.asarray(image)[..., :1], np.asarray(image)[..., 1:].view(np.int8)
-    deep = np.concatenate(
-        (light.astype(np.uint16) * 257, (color.astype(np.int16) * 256).view(np.uint16)), axis=-1
-    )
-    picture = open_picture(tiff(deep, photometric="cielab"))
-    assert_same(picture, back, within=2)
-    assert picture.notes == ("Lab converted to sRGB",)
-
-
-def test_ycbcr_tiff():
-    assert_same(open_picture(saved(Image.fromarray(RAMP).convert("YCbCr"), "TIFF")), RAMP, within=3)
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
-def test_an_rgb_profile_is_kept_and_the_pixels_left_alone(kind):
-    profile = built_in_profile("p3")
-    with_profile = open_picture(saved(RAMP, kind, icc_profile=profile))
-    assert with_profile.icc == profile
-    assert (with_profile.pixels == open_picture(saved(RAMP, kind)).pixels).all()
-    assert open_picture(saved(GREY, kind, icc_profile=profile)).icc == profile
-
-
-def damaged_profiles():
-    good = srgb_profile()
-    yield "junk", b"x" * 500
-    yield "cut", good[:200]
-    yield "short", good[:20]
-    yield "tags", good[:128] + b"\xff" * 4 + good[132:]
-    yield "no tags", good[:128] + bytes(4) + good[132:]
-    yield "huge", good + bytes(5_000_000)
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
-@pytest.mark.parametrize(
-    ("name", "profile"), list(damaged_profiles()), ids=lambda value: value if isinstance(value, str) else ""
-)
-def test_damaged_and_huge_profiles_are_ignored_and_told(kind, name, profile):
-    picture = open_picture(
-        saved(RAMP, kind, icc_profile=profile, **({"lossless": True} if kind == "WEBP" else {}))
-    )
-    assert picture.icc is None
-    assert any("sRGB is assumed" in note for note in picture.notes)
-    if kind != "JPEG":
-        assert_same(picture, RAMP)
-
-
-@pytest.mark.parametrize("deep", [False, True])
-def test_a_profile_chunk_that_is_a_bomb_or_broken(deep):
-    for packed in (zlib.compress(bytes(30_000_000)), b"no zlib data"):
-        data = png(DEEP if deep else RAMP, before=chunk(b"iCCP", b"x\0\0" + packed))
-        picture = open_picture(data)
-        assert_same(picture, DEEP if deep else RAMP, 65535 if deep else 255)
-        assert any("sRGB is assumed" in note for note in picture.notes)
-
-
-def test_a_profile_of_another_space_is_ignored_and_told():
-    picture = open_picture(saved(RAMP, "PNG", icc_profile=built_in_profile("cmyk")))
-    assert_same(picture, RAMP)
-    assert picture.notes == ("its colour profile is for CMYK, not RGB, and is ignored",)
-    picture = open_picture(saved(Image.fromarray(RAMP).convert("CMYK"), "TIFF", icc_profile=srgb_profile()))
-    assert_same(picture, RAMP)
-    assert picture.icc is None
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20_000, 1), (1, 20_000), (7, 13)])
@@ -499,6 +286,21 @@ def test_a_budget_is_exact_for_16_bits(data):
     assert open_picture(data, max_pixels=height * width).bits == 16
     with pytest.raises(PhospheneError, match="megapixels"):
         open_picture(data, max_pixels=height * width - 1)
+
+
+def test_many_threads_at_once():
+    files = [
+        saved(RAMP, "PNG"),
+        png(DEEP),
+        tiff(DEEP, photometric="rgb"),
+        saved(GREY, "WEBP", lossless=True),
+    ] * 6
+    before = Image.MAX_IMAGE_PIXELS
+    with ThreadPoolExecutor(8) as pool:
+        pictures = list(pool.map(open_picture, files))
+    for data, picture in zip(files, pictures, strict=True):
+        assert (picture.pixels == open_picture(data).pixels).all()
+    assert before == Image.MAX_IMAGE_PIXELS
 
 
 def test_pillow_is_left_as_it_was(monkeypatch):

@@ -19,15 +19,7 @@ from phosphene.errors import PhospheneError
 from phosphene.picture.source import shown
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-NO_LINKS = {
-    errno.EPERM,
-    errno.ENOTSUP,
-    errno.EOPNOTSUPP,
-    errno.ENOSYS,
-    errno.EMLINK,
-    errno.EXDEV,
-    errno.EINVAL,
-}
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 
 REASONS = {
     errno.ENOENT: "the folder doesn't exist; make it first",

@@ -141,22 +141,19 @@ def reported(name: str, max_pixels: int = MAX_PIXELS) -> Iterator[None]:
         text = str(error)
         raise PhospheneError(error.code, text if name in text else f"{name}: {text}") from None
     except Image.DecompressionBombError:
-        limit = max_pixels / 1e6
-        raise PhospheneError(
-            "E_TOO_LARGE", f"{name} has more than {limit:g} megapixels; make it smaller first"
-        ) from None
+        most = f"{max_pixels / 1e6:g} megapixels"
+        raise PhospheneError("E_TOO_LARGE", f"{name} has more than {most}; make it smaller first") from None
     except MemoryError:
+        raise PhospheneError("E_MEMORY", f"too little memory to open {name}; make it smaller first") from None
+    except Exception as error:  # OSError, SyntaxError, ValueError, struct.error, zlib.error, pyvips.Error …
         raise PhospheneError(
-            "E_MEMORY", f"there is too little memory to open {name}; make it smaller first"
+            "E_DECODE", f"{name} can't be decoded, it is damaged or cut short ({reason_of(error)})"
         ) from None
-    except (
-        Exception
-    ) as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error, pyvips.Error …
-        reason = (
-            "it is damaged"
-            if isinstance(error, UnidentifiedImageError)
-            else shown(" ".join(str(error).split()))
-        )
-        raise PhospheneError(
-            "E_DECODE", f"{name} can't be decoded: {reason or type(error).__name__}"
-        ) from None
+
+
+def reason_of(error: Exception) -> str:
+    """What a decoder says, in one line: libvips names its own function first and the fault after that."""
+    if isinstance(error, UnidentifiedImageError):
+        return "its header makes no sense"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return shown((lines[1:] or lines or [type(error).__name__])[0])

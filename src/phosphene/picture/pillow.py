@@ -152,9 +152,6 @@ def channel_bits(image: Image.Image, kind: str) -> int:
         return int(image.info.get("bit_depth", 8))
     if kind == "avif" and (file := getattr(image, "fp", None)):
         file.seek(0)
-        _, found, configuration = file.read(16384).partition(b"av1C")
-        deep, twelve = (
-            (configuration[2] >> 6 & 1, configuration[2] >> 5 & 1) if len(configuration) > 2 else (0, 0)
-        )
-        return 8 if not found or not deep else 12 if twelve else 10
+        flags = file.read(16384).partition(b"av1C")[2][2:3]  # high_bitdepth is 0x40, twelve_bit 0x20
+        return 8 if not flags or not flags[0] & 0x40 else 12 if flags[0] & 0x20 else 10
     return 8

@@ -11,25 +11,11 @@ from typing import IO
 
 from phosphene.errors import PhospheneError
 
-SIZES = {
-    1: 1,
-    2: 1,
-    3: 2,
-    4: 4,
-    5: 8,
-    6: 1,
-    7: 1,
-    8: 2,
-    9: 4,
-    10: 8,
-    11: 4,
-    12: 8,
-    13: 4,
-    16: 8,
-    17: 8,
-    18: 8,
-}
+TYPES = {1: (1, 2, 6, 7), 2: (3, 8), 4: (4, 9, 11, 13), 8: (5, 10, 12, 16, 17, 18)}
+SIZES = {kind: size for size, kinds in TYPES.items() for kind in kinds}
 """Bytes of one value of each type."""
+
+MOST = 65_536  # entries that are looked at; a BigTIFF can claim any number
 
 
 def check_directory(file: IO[bytes]) -> None:
@@ -43,7 +29,7 @@ def check_directory(file: IO[bytes]) -> None:
     (start,) = read(file, 8 if big else 4, order + number)
     (count,) = read(file, start, order + ("Q" if big else "H"))
     entry = struct.Struct(f"{order}HH{number}{number}")
-    for index in range(count):
+    for index in range(min(count, MOST)):
         place = start + (8 if big else 2) + index * entry.size
         _, kind, values, value = read(file, place, entry.format)
         size = SIZES.get(kind, 0) * values
