@@ -1,6 +1,10 @@
-"""Fixtures for every test."""
+"""What every test has: no deadlines, and one thread for those that ask."""
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture

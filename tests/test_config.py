@@ -188,7 +188,6 @@ values = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(values)
 def test_json_there_and_back(changes):
     config = Dream.read(changes)
@@ -204,7 +203,7 @@ json_values = st.recursive(
 mappings = st.dictionaries(st.sampled_from(list(FIELDS)) | st.text(max_size=5), json_values, max_size=4)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text() | json_values.map(json.dumps) | mappings.map(json.dumps))
 def test_hostile_json_raises_nothing_else(text):
     try:

@@ -45,7 +45,7 @@ def meaning(objective):
     ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(weighed, min_size=1, max_size=4))
 @example([words.channel("class", 3)])
 @example([words.direction("a", [1e10, -1e-10], power=1 / 3)])
@@ -202,7 +202,7 @@ hostile = st.text() | st.lists(
 ).map("".join)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(hostile)
 def test_hostile_text_raises_nothing_else(text):
     try:

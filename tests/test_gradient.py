@@ -58,6 +58,14 @@ def test_mean_size_is_over_channels_and_pixels_of_each_image():
     assert gradient.mean_size(g).shape == (3, 1, 1, 1)
 
 
+@pytest.mark.parametrize("factor", [1, 1e-30, 1e30])
+def test_unit_has_a_mean_size_of_one(factor):
+    g = noise(2, 3, 8, 9)
+    expected = g.numpy() / np.abs(g.numpy()).mean((1, 2, 3), keepdims=True)
+    assert np.allclose(gradient.unit(factor * g).numpy(), expected, rtol=1e-4)
+    assert not gradient.unit(torch.zeros_like(g)).any()
+
+
 def test_balanced_parts_have_the_sizes_of_their_weights():
     a, b = noise(2, 3, 8, 9), 1e-6 * noise(2, 3, 8, 9, seed=1)
     expected = sum(
@@ -81,6 +89,7 @@ def test_balanced_leaves_a_single_part_alone_and_ignores_zero_parts():
         lambda g: gradient.laplacian(g, 3),
         lambda g: gradient.balanced([g, g.flip(2)], [1.0, 2.0]),
         gradient.mean_size,
+        gradient.unit,
     ],
 )
 def test_images_of_a_batch_never_mix(change):

@@ -22,7 +22,7 @@ def test_the_sizes_of_sky1024():
     assert octave_sizes(575, 1024, CLASSIC) == [(210, 373), (294, 522), (411, 731), (575, 1024)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 5), st.floats(1.01, 8, allow_nan=False))
 def test_sizes_are_those_that_scipy_zooms_to(height, width, octaves, scale):
     sizes = octave_sizes(height, width, Dream(octaves=octaves, octave_scale=scale))
@@ -126,7 +126,7 @@ def test_max_size_shrinks_first_then_scale(changes, expected):
     assert output_size(3000, 4001, Dream(**changes)) == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(1, 30000), st.integers(1, 30000), st.integers(1, 10000))
 def test_max_size_is_never_passed_and_nothing_vanishes(height, width, longest):
     size = output_size(height, width, Dream(max_size=longest))

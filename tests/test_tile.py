@@ -100,7 +100,7 @@ def test_the_grid_of_a_vector_does_not_grow():
 sides, tiles = st.integers(1, 700), st.integers(1, 12).map(lambda n: n * tile.ALIGN)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(sides, tiles, st.integers(0, 200), st.randoms(use_true_random=False))
 def test_spans_cover_a_side_exactly(length, side, halo, random):
     plan = Plan(side, halo)
