@@ -6,6 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 PHOTO  ?= examples/photo.jpg
 OUT    ?= dream.png
+SCALE  ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help dream test lint format bench docs clean
@@ -24,7 +25,7 @@ $(READY): pyproject.toml constraints.txt
 	@touch $(READY)
 
 dream: $(READY)  ## dream the shipped photo (or PHOTO=yours.jpg OUT=dream.png)
-	@$(BIN)/phosphene dream $(PHOTO) -o $(OUT) --overwrite
+	@$(BIN)/phosphene dream $(PHOTO) -o $(OUT) --scale $(SCALE) --overwrite
 
 test: $(READY)  ## run the tests
 	@$(BIN)/python -m pytest

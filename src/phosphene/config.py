@@ -201,7 +201,23 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
             "notebook_edges": True,
         },
     ),
-    "animals": ("puppies, whales and eyes: the default look", {}),
+    "animals": ("puppies, whales, birds and eyes: the default look", {"objective": "blocks.4.1"}),
+    "creatures": ("whole faces of animals, in twice the time", {"objective": "blocks.4.1 + blocks.4.3"}),
+    "puppies": ("dogs and their noses", {"model": "efficientnet_lite0", "objective": "blocks.4.2"}),
+    "eyes": (
+        "eyes, coils and ornaments",
+        {"model": "efficientnet_lite0", "objective": "blocks.4.2 + blocks.3.2"},
+    ),
+    "buildings": ("towers, domes, shells and spheres", {"objective": "blocks.4.1 + blocks.5.1"}),
+    "wildcats": ("spots, fur and feathers that follow the photo", {"objective": "blocks.5.1"}),
+    "orchard": ("berries, leaves and baskets", {"objective": "blocks.5.0"}),
+    "scales": ("scales, coils and weave", {"objective": "blocks.3.2"}),
+    "ribbons": ("stripes that run around everything", {"objective": "blocks.3.0"}),
+    "glass": ("leaded panes, as in a church window", {"objective": "blocks.2.1"}),
+    "glossy": (
+        "animals, smooth and shining: every frequency band of the gradient made equal",
+        {"objective": "blocks.4.1", "laplacian": 2, "smooth": 0.8, "steps": 12},
+    ),
 }
 
 
