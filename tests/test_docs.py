@@ -1,0 +1,207 @@
+"""What newcomers read is true: snippets and examples run as written, links lead somewhere."""
+
+import contextlib
+import io
+import os
+import re
+import runpy
+import shlex
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from docs_pages import PAGES, ROOT, anchors, links, name, prose, snippets
+from phosphene import expression, models
+from phosphene.cli import main, outputs
+from phosphene.config import Dream
+
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+QUICK = {"PHOSPHENE_MAX_SIZE": "96", "PHOSPHENE_OCTAVES": "1", "PHOSPHENE_STEPS": "2"}
+COMMANDS = ("dream", "replay", "show", "layers", "models", "config", "--install-completion")
+load = cache(models.load)
+
+
+@pytest.fixture(scope="module")
+def googlenet(tmp_path_factory):
+    """By the name of the Caffe Model Zoo's file, one with other numbers (files are told by their content)."""
+    import torch
+    from safetensors.torch import save_file
+
+    from phosphene.models.bvlc_googlenet import BVLCGoogLeNet
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "bvlc_googlenet.caffemodel"
+    save_file(BVLCGoogLeNet().state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch, one_thread, googlenet):
+    """The folder a reader works in, with small pictures by the names that the docs use."""
+    monkeypatch.chdir(tmp_path)
+    for variable in [key for key in os.environ if key.startswith("PHOSPHENE_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(models, "load", load)
+    photo = ImageOps.contain(Image.open(ROOT / "examples" / "photo.jpg").convert("RGB"), (96, 96))
+    for folder in ("examples", "holiday", "dreams"):
+        (tmp_path / folder).mkdir()
+    for path in ("photo.jpg", "examples/photo.jpg", "holiday/1.jpg", "holiday/2.jpg"):
+        photo.save(path)
+    ImageOps.flip(ImageOps.invert(photo)).save("flowers.jpg")
+    ramp = np.linspace(0, 255, photo.width, dtype=np.uint8)
+    Image.fromarray(np.tile(ramp, (photo.height, 1))).save("mask.png")
+    (tmp_path / "list.txt").write_text("photo.jpg\nflowers.jpg\n")
+    (tmp_path / googlenet.name).symlink_to(googlenet)
+    return tmp_path
+
+
+def execute(line, monkeypatch):
+    """One line of a shell, with `<` and `>`: the exit code, and all that was printed."""
+    reader = shlex.shlex(line, posix=True, punctuation_chars="<>|;&")
+    reader.whitespace_split = True
+    words = list(reader)
+    files = {words[i]: words[i + 1] for i in range(len(words) - 1) if words[i] in ("<", ">")}
+    for mark, file in files.items():
+        words.remove(mark)
+        words.remove(file)
+    assert words[0] == "phosphene", f"`{line}` is no command that can be run here"
+    printed = io.BytesIO()
+    with monkeypatch.context() as patch, contextlib.ExitStack() as stack:
+        if words[1] == "dream":
+            for variable, value in QUICK.items():
+                patch.setenv(variable, value)
+        stdin = stack.enter_context(Path(files["<"]).open("rb")) if "<" in files else io.BytesIO()
+        stdout = stack.enter_context(Path(files[">"]).open("wb")) if ">" in files else printed
+        patch.setattr(sys, "stdin", io.TextIOWrapper(stdin))
+        patch.setattr(sys, "stdout", io.TextIOWrapper(stdout, "utf-8", write_through=True))
+        patch.setattr(sys, "stderr", io.TextIOWrapper(printed, "utf-8", write_through=True))
+        code = main(words[1:])
+        sys.stdout.detach(), sys.stderr.detach()
+    return code, printed.getvalue().decode()
+
+
+def run_bash(snippet, monkeypatch):
+    for line in snippet.text.replace("\\\n", " ").splitlines():
+        if line.partition("#")[0].strip():
+            code, printed = execute(line, monkeypatch)
+            assert code == 0, f"{line}\n{printed}"
+
+
+def run_console(snippet, monkeypatch):
+    """Commands after `$`; of what they print, the lines below must be there, `…` standing for anything."""
+    for part in re.split(r"^\$ ", snippet.text, flags=re.MULTILINE)[1:]:
+        line, _, shown = part.partition("\n")
+        code, printed = execute(line, monkeypatch)
+        assert code == (2 if "phosphene: E_" in shown else 0), f"{line}\n{printed}"
+        lines = [" ".join(text.split()) for text in printed.splitlines()]
+        for text in shown.splitlines():
+            pattern = ".*".join(re.escape(piece) for piece in " ".join(text.split()).split("…"))
+            assert any(re.fullmatch(pattern, line) for line in lines), f"no {text!r} in\n{printed}"
+
+
+def run_python(snippet, names):
+    code = compile("\n" * (snippet.line - 1) + snippet.text, str(snippet.page), "exec")
+    exec(code, names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_snippets_run_as_written(page, desk, monkeypatch):
+    names = {"__name__": "snippets"}
+    for snippet in snippets(page):
+        if snippet.reason:
+            continue
+        if snippet.kind == "python":
+            run_python(snippet, names)
+        elif snippet.kind == "bash":
+            run_bash(snippet, monkeypatch)
+        elif snippet.kind == "console":
+            run_console(snippet, monkeypatch)
+        elif snippet.kind == "toml":
+            Dream.read(tomllib.loads(snippet.text), f"{name(page)}:{snippet.line}")
+        else:
+            assert snippet.kind == "text", f"{name(page)}:{snippet.line}: what is this?"
+
+
+def test_few_snippets_are_not_run():
+    assert len([snippet for page in PAGES for snippet in snippets(page) if snippet.reason]) <= 3
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_examples(path, desk, monkeypatch, capsys):
+    assert len(path.read_text().splitlines()) <= 40
+    before = set(desk.iterdir())
+    monkeypatch.setattr(sys, "argv", [str(path)])
+    runpy.run_path(str(path), run_name="__main__")
+    assert set(desk.iterdir()) > before
+    assert "False" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page):
+    for link in links(page):
+        url = urlsplit(link)
+        if url.scheme:
+            assert url.hostname in ("keepachangelog.com", "semver.org"), link
+            continue
+        target = (page.parent / url.path).resolve() if url.path else page
+        assert target.exists() and target.is_relative_to(ROOT), link
+        assert not url.fragment or url.fragment in anchors(target), link
+
+
+@pytest.mark.parametrize("path", [*PAGES, *EXAMPLES, ROOT / "docs" / "generate.py"], ids=name)
+def test_nothing_of_this_machine(path):
+    text = path.read_text(encoding="utf-8")
+    assert not re.findall(r"(?<![\w.$~/-])/(?:home|root|Users|tmp|var|opt|usr|mnt|work)\b", text)
+    assert str(ROOT) not in text
+
+
+def test_made_pages_are_up_to_date():
+    pages = runpy.run_path(str(ROOT / "docs" / "generate.py"))["PAGES"]
+    for file, page in pages.items():
+        assert (ROOT / "docs" / file).read_text(encoding="utf-8") == page(), "run `make docs`"
+
+
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_error_codes_are_told():
+    told = set(re.findall(r"^\| `(E_\w+)` \|", prose(ROOT / "docs" / "commands.md"), re.MULTILINE))
+    sources = (ROOT / "src").rglob("*.py")
+    raised = {code for path in sources for code in re.findall(r'"(E_[A-Z_]+)"', path.read_text("utf-8"))}
+    assert told == raised
+
+
+def test_words_and_fields_are_told():
+    objectives = prose(ROOT / "docs" / "objectives.md")
+    for word, (usage, _) in expression.WORDS.items():
+        assert f"`{word}({usage})`" in objectives
+    commands = prose(ROOT / "docs" / "commands.md")
+    for field in outputs.FIELDS:
+        assert f"`{{{field}}}`" in commands
+
+
+def test_rooms_are_told():
+    (rooms,) = [
+        text for _, _, kind, text, _ in snippets(ROOT / "docs" / "architecture.md") if "config.py" in text
+    ]
+    told = re.findall(r"^  (\w+)(?:\.py|/) +\w", rooms, re.MULTILINE)
+    there = [path.stem for path in (ROOT / "src" / "phosphene").iterdir() if path.suffix in (".py", "")]
+    assert sorted(told) == sorted(room for room in there if not room.startswith("__"))
+
+
+def test_flags_that_are_told_exist(desk, monkeypatch):
+    flag = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+    help_ = "".join(execute(f"phosphene {command} --help", monkeypatch)[1] for command in ("", *COMMANDS))
+    for page in PAGES:
+        unknown = set(flag.findall(page.read_text(encoding="utf-8"))) - set(flag.findall(help_))
+        assert not unknown, name(page)
