@@ -13,7 +13,7 @@ from PIL import Image
 from tiny import QUICK
 
 from phosphene import engine, picture
-from phosphene.cli import interrupt
+from phosphene.cli import interrupt, main
 from phosphene.picture import read_recipe
 from phosphene.recipe import Recipe
 
@@ -86,6 +86,17 @@ def test_handlers_are_put_back(run, photo):
     before = [signal.getsignal(number) for number in interrupt.SIGNALS]
     run("dream", photo, "-o", "out.png", *QUICK)
     assert [signal.getsignal(number) for number in interrupt.SIGNALS] == before
+
+
+def test_a_process_of_its_own_is_guarded_to_its_end(monkeypatch):
+    before = [signal.getsignal(number) for number in interrupt.SIGNALS]
+    monkeypatch.setattr(sys, "argv", ["phosphene", "models"])
+    try:
+        assert main() == 0
+        assert [signal.getsignal(number) for number in interrupt.SIGNALS] == [interrupt.stop.handle] * 2
+    finally:
+        for number, handler in zip(interrupt.SIGNALS, before, strict=True):
+            signal.signal(number, handler)
 
 
 def test_an_ignored_signal_stays_ignored():

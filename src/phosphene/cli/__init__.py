@@ -12,11 +12,11 @@ from phosphene.cli import interrupt
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the result is the exit code.
+    """Run one command, the process's own unless `arguments` are given; the result is the exit code.
 
     0 all done, 1 some of several photos failed, 2 usage or bad input, 130 Ctrl-C, 143 SIGTERM.
     """
-    with interrupt.handled():
+    with interrupt.handled(for_good=arguments is None):
         from phosphene.cli.app import run
 
         return run(list(sys.argv[1:] if arguments is None else arguments))

@@ -47,8 +47,11 @@ stop = Stop()
 
 
 @contextmanager
-def handled() -> Iterator[None]:
-    """Take the two signals over for one command, except where they are ignored on purpose (nohup, &)."""
+def handled(for_good: bool = False) -> Iterator[None]:
+    """Take the two signals over for one command, except where they are ignored on purpose (nohup, &).
+
+    `for_good` keeps them to the process's end, as Python's own way out can be interrupted too.
+    """
     stop.signal, stop.dreaming = 0, False
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -61,7 +64,8 @@ def handled() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if not for_good:
+                signal.signal(number, handler)
 
 
 @contextmanager
