@@ -87,6 +87,7 @@ def test_a_full_disk_behind_stdout_is_one_line():
         (RuntimeError("surprise\nat dawn"), "E_INTERNAL: RuntimeError: surprise at dawn; "),
         (MemoryError(), "E_MEMORY: out of memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "E_MEMORY: "),
+        (ImportError("libtorch_cpu.so: failed to map segment"), "E_MEMORY: "),
         (OSError(28, os.strerror(28)), "E_DISK: No space left on device"),
         (OSError(24, os.strerror(24)), "E_INPUT: Too many open files"),
         (ImportError("libfoo.so: Too many open files"), "E_INPUT: Too many open files"),

@@ -7,6 +7,7 @@ import os
 
 from phosphene.errors import PhospheneError
 
+NO_MEMORY = ("allocate memory", "out of memory", "failed to map segment")
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -15,7 +16,7 @@ def explained(error: BaseException) -> PhospheneError:
     if isinstance(error, PhospheneError):
         return error
     words = str(error)
-    if isinstance(error, MemoryError) or "allocate memory" in words or "out of memory" in words.lower():
+    if isinstance(error, MemoryError) or any(sign in words.lower() for sign in NO_MEMORY):
         return PhospheneError("E_MEMORY", "out of memory; give a smaller --tile, --max-size or --scale")
     if isinstance(error, OSError) and error.errno in FULL:
         return PhospheneError("E_DISK", f"{error.strerror}; free some space, or give another output")
