@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from phosphene import settings
 from phosphene.cli import app
 
 PHOSPHENE = [sys.executable, "-m", "phosphene"]
@@ -98,7 +99,7 @@ def test_what_nobody_foresaw_is_one_line(run, monkeypatch, error, line):
     def fail(*_arguments, **_more):
         raise error
 
-    monkeypatch.setattr(app.config.settings, "gather", fail)
+    monkeypatch.setattr(settings, "gather", fail)
     found = run("config")
     assert found.code == 2
     assert found.err.startswith(f"phosphene: {line}")

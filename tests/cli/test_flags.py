@@ -2,7 +2,6 @@
 
 import pytest
 
-from phosphene.cli import flags
 from phosphene.config import Dream, bounds
 
 
@@ -29,12 +28,6 @@ def test_examples_come_first(run):
         assert found.code == 0
         assert found.out.startswith(f"Examples:\n  phosphene {command}")
         assert f"Usage: phosphene {command}" in found.out
-
-
-def test_a_bare_hyphen_survives():
-    marked = flags.marked(["dream", "-", "-o", "-", "--", "-"])
-    assert marked == ["dream", flags.DASH, "-o", flags.DASH, "--", "-"]
-    assert [flags.plain(token) for token in marked] == ["dream", "-", "-o", "-", "--", "-"]
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,16 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
-from phosphene.cli import config, dream, layers, models, replay, show
+from phosphene.cli.commands import COMMANDS
+from phosphene.cli.dash import DASH, marked
 from phosphene.cli.faults import explained
-from phosphene.cli.flags import DASH, marked, option
 from phosphene.cli.interrupt import stop
 from phosphene.cli.report import Report
-from phosphene.cli.version import versions
 from phosphene.errors import PhospheneError
 
 EXAMPLES = """\
@@ -30,32 +28,38 @@ Examples:
   phosphene replay dream.png -o again.png
 """
 
-COMMANDS: tuple[tuple[Callable[..., int | None], str, str], ...] = (
-    (dream.dream, "dream PHOTO... [-o OUT]", dream.EXAMPLES),
-    (replay.replay, "replay FILE [PHOTO] [-o OUT]", replay.EXAMPLES),
-    (show.show, "show FILE", show.EXAMPLES),
-    (layers.layers, "layers [MODEL]", layers.EXAMPLES),
-    (models.models, "models", models.EXAMPLES),
-    (config.config, "config", config.EXAMPLES),
-)
+
+def _versions() -> str:
+    from phosphene.cli.version import versions
+
+    return versions()
+
 
 app = App(
     name="phosphene",
     help="Pictures that come out of a network's own activations: DeepDream.",
     help_prologue=EXAMPLES,
     help_format="plaintext",
-    version=versions,
+    version=_versions,
     version_format="plaintext",
     result_action="return_value",
     suppress_keyboard_interrupt=False,
 )
-for order, (command, usage, examples) in enumerate(COMMANDS):
-    app.command(command, usage=f"Usage: phosphene {usage} [OPTIONS]", help_prologue=examples, sort_key=order)
+for order, command in enumerate(COMMANDS):
+    app.command(
+        f"phosphene.cli.{command.name}:{command.name}",
+        name=command.name,
+        help=command.help,
+        usage=f"Usage: phosphene {command.usage} [OPTIONS]",
+        help_prologue=command.examples,
+        sort_key=order,
+    )
 
 
 @app.command(name="--install-completion", sort_key=len(COMMANDS))
 def install_completion(
-    *, shell: Annotated[Literal["bash", "zsh", "fish", "powershell"] | None, option("the shell")] = None
+    *,
+    shell: Annotated[Literal["bash", "zsh", "fish", "powershell"] | None, Parameter(help="the shell")] = None,
 ) -> None:
     """Let the shell complete phosphene's commands and flags."""
     from cyclopts.completion import ShellDetectionError

@@ -9,12 +9,6 @@ from phosphene import settings
 from phosphene.cli.flags import DreamFlags, Sources, Talk, given, option
 from phosphene.cli.report import Report, printable
 
-EXAMPLES = """\
-Examples:
-  phosphene config --show-origin
-  phosphene config --preset classic > phosphene.toml
-"""
-
 
 def config(
     *,

@@ -12,24 +12,15 @@ from cyclopts import Parameter
 from phosphene import settings
 from phosphene.cli import inputs, outputs
 from phosphene.cli.batch import Open, dream_all
+from phosphene.cli.dash import plain
 from phosphene.cli.dreaming import open_photo
-from phosphene.cli.flags import DreamFlags, Sources, Talk, Target, given, option, plain
+from phosphene.cli.flags import DreamFlags, Sources, Talk, Target, given, option
 from phosphene.cli.report import Report
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
 
 if TYPE_CHECKING:
     from phosphene.picture import Picture
-
-EXAMPLES = """\
-Examples:
-  phosphene dream photo.jpg -o dream.png
-  phosphene dream *.jpg -o dreams/ --skip-existing
-  phosphene dream photo.jpg --preset animals --strength 1.5 --seed 7
-  phosphene dream photo.jpg --objective "blocks.4.1:12 + 0.5*blocks.3.2"
-  phosphene dream photo.jpg --preset classic --weights bvlc_googlenet.safetensors --guide flowers.jpg
-  cat photo.jpg | phosphene dream - -o - > dream.png
-"""
 
 
 def dream(

@@ -8,26 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 from cyclopts import Group, Parameter
 from pydantic.fields import FieldInfo
 
+from phosphene.cli.dash import plain
 from phosphene.config import Dream, bounds
 from phosphene.errors import PhospheneError
 
-# A bare `-` looks like an option to cyclopts; a NUL can't occur in a real argument.
-DASH = "\0"
 METAVARS = {int: "N", float: "X"}
 DREAM = Group("Settings of the dream", sort_key=3)
 RUN = Group("How to run", sort_key=2)
 OUTPUT = Group("Where to", sort_key=1)
-
-
-def marked(tokens: list[str]) -> list[str]:
-    """The command line with every `-` before `--` replaced by `DASH`."""
-    end = tokens.index("--") if "--" in tokens else len(tokens)
-    return [DASH if token == "-" else token for token in tokens[:end]] + tokens[end:]
-
-
-def plain(text: str) -> str:
-    """A value as it was typed."""
-    return "-" if text == DASH else text
 
 
 def _flag(name: str, field: FieldInfo) -> tuple[str, Any, None]:

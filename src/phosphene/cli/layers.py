@@ -11,11 +11,6 @@ from phosphene.cli.flags import Talk, option
 from phosphene.cli.report import Report
 from phosphene.cli.table import print_table
 
-EXAMPLES = """\
-Examples:
-  phosphene layers
-  phosphene layers bvlc_googlenet --weights bvlc_googlenet.safetensors --json
-"""
 COLUMNS = ("name", "kind", "channels", "stride", "receptive_field")
 
 

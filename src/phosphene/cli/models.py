@@ -6,12 +6,6 @@ from phosphene.cli.flags import Talk
 from phosphene.cli.report import Report
 from phosphene.cli.table import print_table
 
-EXAMPLES = """\
-Examples:
-  phosphene models
-  phosphene models --json
-"""
-
 
 def models(*, talk: Talk = Talk()) -> None:  # noqa: B008
     """The networks and the named looks (presets) that there are."""

@@ -13,19 +13,15 @@ from phosphene import models, settings
 from phosphene import recipe as recipes
 from phosphene.cli import dreaming, inputs, outputs
 from phosphene.cli.batch import dream_all
+from phosphene.cli.dash import plain
 from phosphene.cli.dream import openers, with_seed
-from phosphene.cli.flags import DreamFlags, Talk, Target, given, plain
+from phosphene.cli.flags import DreamFlags, Talk, Target, given
 from phosphene.cli.report import Report
 from phosphene.cli.show import recipe_of
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
 from phosphene.recipe import Recipe
 
-EXAMPLES = """\
-Examples:
-  phosphene replay dream.png -o again.png
-  phosphene replay dream.png other.jpg -o other-dream.png --seed 8
-"""
 FILES = ("guide", "mask", "weights")
 
 

@@ -9,17 +9,12 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from phosphene.cli import inputs
-from phosphene.cli.flags import Talk, plain
+from phosphene.cli.dash import plain
+from phosphene.cli.flags import Talk
 from phosphene.cli.report import printable
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
 from phosphene.recipe import Recipe
-
-EXAMPLES = """\
-Examples:
-  phosphene show dream.png
-  phosphene show dream.png --json
-"""
 
 
 def show(

@@ -1,0 +1,82 @@
+"""The commands by name: what `--help` says of each before its code, and all that it imports, is loaded."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Command(NamedTuple):
+    """A command's code is the function of the same name in the module of the same name."""
+
+    name: str
+    usage: str
+    help: str
+    examples: str
+
+
+COMMANDS = (
+    Command(
+        "dream",
+        "dream PHOTO... [-o OUT]",
+        "Dream on photos. Ctrl-C saves what there is; a second one ends at once.",
+        """\
+Examples:
+  phosphene dream photo.jpg -o dream.png
+  phosphene dream *.jpg -o dreams/ --skip-existing
+  phosphene dream photo.jpg --preset animals --strength 1.5 --seed 7
+  phosphene dream photo.jpg --objective "blocks.4.1:12 + 0.5*blocks.3.2"
+  phosphene dream photo.jpg --preset classic --weights bvlc_googlenet.safetensors --guide flowers.jpg
+  cat photo.jpg | phosphene dream - -o - > dream.png
+""",
+    ),
+    Command(
+        "replay",
+        "replay FILE [PHOTO] [-o OUT]",
+        "Make a picture again, bit for bit on the same machine; flags change the recipe.",
+        """\
+Examples:
+  phosphene replay dream.png -o again.png
+  phosphene replay dream.png other.jpg -o other-dream.png --seed 8
+""",
+    ),
+    Command(
+        "show",
+        "show FILE",
+        "The recipe in a picture: how it was made, from what, with what.",
+        """\
+Examples:
+  phosphene show dream.png
+  phosphene show dream.png --json
+""",
+    ),
+    Command(
+        "layers",
+        "layers [MODEL]",
+        "The layers of a network: names for --objective, channels, stride and receptive field in pixels.",
+        """\
+Examples:
+  phosphene layers
+  phosphene layers bvlc_googlenet --weights bvlc_googlenet.safetensors --json
+""",
+    ),
+    Command(
+        "models",
+        "models",
+        "The networks and the named looks (presets) that there are.",
+        """\
+Examples:
+  phosphene models
+  phosphene models --json
+""",
+    ),
+    Command(
+        "config",
+        "config",
+        "The settings in force, as TOML.",
+        """\
+Examples:
+  phosphene config --show-origin
+  phosphene config --preset classic > phosphene.toml
+""",
+    ),
+)
