@@ -1,4 +1,9 @@
-"""A network made ready for input gradients; the user's own module is never changed."""
+"""A network made ready for input gradients; the user's own module is never changed.
+
+`ready` is a frozen copy that computes what the module does, step by step: the plain path. `Fast`
+is the same computation made quick, for the layers that are watched: nothing past the last of them,
+batch norm and activation inside their convolution, only the gradients that lead to the image.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +11,10 @@ import copy
 
 import torch
 from torch import nn
+
+from phosphene.ascent.fast import Fast
+
+__all__ = ["DTYPES", "Fast", "ready"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
