@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Pair = tuple[int, int]
-LAST = torch.channels_last
-convolve: Callable[..., Tensor] = torch.ops.mkldnn._convolution_pointwise
-pack: Callable[..., Tensor] = torch.ops.mkldnn._reorder_convolution_weight
+from phosphene.ascent.packed import LAST, Pair, convolve, pack
+from phosphene.ascent.stem import FEW, Stem
 
 
 class Kernel:
@@ -30,6 +26,7 @@ class Kernel:
         self.same = type(conv).__name__ == "Conv2dSame"
         self.padding: Pair = (0, 0) if self.same else _pair(conv.padding)
         self._packed: dict[object, Tensor] = {}
+        self._stems: dict[Pair, Stem] = {}
 
     def forward(self, x: Tensor, clamp: tuple[float, float] | None) -> Tensor:
         """`[N, I, H, W]` -> `[N, O, H', W']`, channels-last, limited to `clamp`."""
@@ -44,6 +41,11 @@ class Kernel:
     def backward(self, grad: Tensor, size: torch.Size) -> Tensor:
         """The gradient at the input of that `size`, from that at the output; both channels-last."""
         padding, extra = self._pads(size)
+        if self.weight.shape[1] <= FEW and self.groups == 1 and self.dilation == (1, 1):
+            before = (padding[0] - extra[0], padding[1] - extra[1])
+            if before not in self._stems:
+                self._stems[before] = Stem(self.weight, self.stride, before)
+            return self._stems[before].backward(grad, size)
         reach = [d * (k + e - 1) for k, d, e in zip(self.weight.shape[2:], self.dilation, extra, strict=True)]
         back = (reach[0] - padding[0], reach[1] - padding[1])
         if self.stride == (1, 1) and min(back) >= 0:
