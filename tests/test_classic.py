@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import notebook
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+import notebook
 from phosphene.config import Dream, preset
 from phosphene.engine import dream
 from phosphene.models import load
