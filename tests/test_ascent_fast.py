@@ -1,11 +1,13 @@
 """The fast path against the plain one and against doubles, by value, on real architectures."""
 
 import copy
+import sys
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from statistics import median
 
+import psutil
 import pytest
 import torch
 import torchvision
@@ -13,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from networks import Twice, branching, photo, seeded, strided, unpadded
-from phosphene.ascent import Fast, ready
+from phosphene.ascent import Fast, kept, ready
 from phosphene.ascent.fuse import Convolution
 from phosphene.lens import Lens
 from phosphene.models import efficientnet_lite
@@ -264,3 +266,19 @@ class TestTheGraph:
         assert Fast(ready(module, "cpu", "float32")).watching(frozenset(["conv"])) is None
         with Lens(module).watching(["conv"]) as see:
             assert torch.allclose(see(image)["conv"], module(image), atol=1e-5)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
+def test_freed_memory_is_kept_and_then_given_back():
+    size = 2**28
+
+    def resident():
+        torch.empty(size, dtype=torch.uint8).fill_(1)
+        return psutil.Process().memory_info().rss
+
+    before = resident()
+    with kept():
+        with kept():
+            assert resident() > before + 0.9 * size
+        assert resident() > before + 0.9 * size
+    assert resident() < before + 0.1 * size

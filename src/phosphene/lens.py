@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
 from typing import Any
 
@@ -154,7 +154,8 @@ class Lens:
         parts = dict(self.module.named_modules())
         handles = [parts[layer].register_forward_hook(capture(layer)) for layer in wanted]
         try:
-            yield look
+            with ascent.kept() if fast else nullcontext():
+                yield look
         finally:
             for handle in handles:
                 handle.remove()

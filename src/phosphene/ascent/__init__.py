@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from phosphene.ascent.fast import Fast
+from phosphene.ascent.heap import kept
 
-__all__ = ["DTYPES", "Fast", "ready"]
+__all__ = ["DTYPES", "Fast", "kept", "ready"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

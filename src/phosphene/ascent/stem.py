@@ -40,7 +40,8 @@ class Stem:
         pad = max(self.last, count - 1 - self.first - (height - 1), 0)
         parts = convolve(grad, self.weight, None, (pad, 0), (1, 1), (1, 1), 1, "none", [], "")
         parts = parts.permute(0, 2, 3, 1)[:, pad - self.last :][:, :count]  # N, count, W', channels
-        parts = parts.unflatten(3, (rows, self.blocks, columns * self.channels)).permute(4, 0, 1, 3, 2, 5)
+        parts = parts.reshape(batch, count, width, rows, self.blocks, columns * self.channels)
+        parts = parts.permute(4, 0, 1, 3, 2, 5)
         wide = max(width + self.blocks, -(-(size[3] + self.before[1]) // columns))
         image = grad.new_zeros(batch, count, rows, wide, columns * self.channels)
         for block in range(self.blocks):

@@ -1,0 +1,55 @@
+"""Memory that is kept from step to step.
+
+glibc gives every large block back to the system when it is freed, and the system clears each of
+its pages when it is wanted again. Every step of an ascent allocates the same blocks, so that takes
+longer than the arithmetic: at 1024 px, a third of the time.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # mallopt's parameters
+KEEP = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1}
+USUAL = {MMAP_MAX: 65536, MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26}  # where glibc's own adjusting ends
+
+_lock = threading.Lock()
+_users = 0
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """Freed memory stays the process's inside the `with`, and is given back at its end."""
+    global _users
+    libc = _glibc()
+    if libc is None:
+        yield
+        return
+    with _lock:
+        _users += 1
+        _set(libc, KEEP)
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if not _users:
+                _set(libc, USUAL)
+                libc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """The C library, if it is one whose allocator can be told."""
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+    return libc if hasattr(libc, "mallopt") and hasattr(libc, "gnu_get_libc_version") else None
+
+
+def _set(libc: ctypes.CDLL, options: dict[int, int]) -> None:
+    for parameter, value in options.items():
+        libc.mallopt(parameter, value)
