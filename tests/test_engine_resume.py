@@ -65,7 +65,7 @@ def test_resumed_at_any_step_is_uninterrupted(lens, through, settings):
     assert len(whole) == 6
     for count, state in enumerate(states, 1):
         rest, _, code = run(dream(IMAGE, LAYER, lens, config, mask=mask, resume=through(state)))
-        assert same(rest, whole[count:]) and not code
+        assert same(rest, whole[count:] or whole[-1:]) and not code
 
 
 def test_a_resumed_run_can_be_resumed(lens):
@@ -78,8 +78,11 @@ def test_a_resumed_run_can_be_resumed(lens):
 def test_a_dream_that_began_with_a_detail(lens):
     detail = 0.1 * photo(2, 3, 30, 30, seed=4)
     whole, states, _ = run(dream(IMAGE, LAYER, lens, CONFIG, detail=detail))
-    rest, _, _ = run(dream(IMAGE, LAYER, lens, CONFIG, resume=states[1]))
+    rest, _, _ = run(dream(IMAGE, LAYER, lens, CONFIG, detail=detail, resume=states[1]))
     assert same(rest, whole[2:])
+    refusal = refused(lens, states[1], detail=detail + 1e-6)
+    assert "detail's content" in refusal and refusal.count(", now ") == 1
+    assert "detail's content" in refused(lens, states[1])
 
 
 def test_a_dream_that_halves_its_step():
@@ -97,7 +100,7 @@ def test_a_dream_that_halves_its_step():
         assert max(state["halvings"] for state in states) > 0
         for count, state in enumerate(states, 1):
             rest, _, rest_code = run(dream(image, "1", lens, config, resume=saved(state)))
-            assert same(rest, whole[count:]) and rest_code == code
+            assert same(rest, whole[count:] or whole[-1:] * (not code)) and rest_code == code
 
 
 def test_a_state_is_a_copy(lens):
@@ -127,9 +130,9 @@ def state(lens):
     return next(dream(IMAGE, LAYER, lens, CONFIG)).state()
 
 
-def refused(lens, state, image=IMAGE, objective=LAYER, config=CONFIG):
+def refused(lens, state, image=IMAGE, objective=LAYER, config=CONFIG, **more):
     with pytest.raises(PhospheneError) as caught:
-        next(dream(image, objective, lens, config, resume=state))
+        next(dream(image, objective, lens, config, resume=state, **more))
     assert caught.value.code == "E_PARAM"
     return str(caught.value)
 
@@ -186,6 +189,15 @@ def test_another_objective_or_picture_is_refused(lens, state):
     assert "picture [2, 3, 61, 50], now [1, 3, 61, 50]" in refused(lens, state, image=IMAGE[0])
 
 
+def test_another_content_is_refused(lens, state):
+    changed = IMAGE.clone()
+    changed[1, 2, 60, 49] += 1e-6
+    refusal = refused(lens, state, image=changed)
+    assert "photo's content" in refusal and refusal.count(", now ") == 1
+    assert "photo's content" in refused(lens, state, image=IMAGE.flip(-1))
+    assert "mask's content '', now" in refused(lens, state, mask=torch.ones(61, 50))
+
+
 @pytest.mark.parametrize(
     "broken", [{}, [], "state", {"config": "{}"}, {"octave": 0}, torch.zeros(3)], ids=str
 )
@@ -198,6 +210,52 @@ def test_a_state_with_damaged_settings_is_refused(lens, state, config):
     refused(lens, {**state, "config": config})
 
 
-def test_the_state_of_the_last_frame_gives_no_more_frames(lens):
-    _, states, _ = run(dream(IMAGE, LAYER, lens, CONFIG))
-    assert run(dream(IMAGE, LAYER, lens, CONFIG, resume=states[-1])) == ([], [], "")
+@pytest.mark.parametrize("settings", [{}, {"octaves": 1, "steps": 1}])
+def test_the_state_of_the_last_frame_gives_the_last_frame_again(lens, settings):
+    config = CONFIG.but(**settings)
+    whole, states, _ = run(dream(IMAGE, LAYER, lens, config))
+    again, later, _ = run(dream(IMAGE, LAYER, lens, config, resume=saved(states[-1])))
+    assert same(again, whole[-1:])
+    assert same(run(dream(IMAGE, LAYER, lens, config, resume=later[-1]))[0], whole[-1:])
+    *_, last = dream(IMAGE, LAYER, lens, config, resume=states[-1])
+    assert last.done
+
+
+def test_without_a_copy_a_state_is_the_runs_own(lens):
+    frame = next(dream(IMAGE, LAYER, lens, CONFIG))
+    lent, copy = frame.state(copy=False), frame.state()
+    assert lent["image"].data_ptr() == frame.image.data_ptr() != copy["image"].data_ptr()
+    assert same([[lent[name] for name in ("image", "good")]], [[copy["image"], copy["good"]]])
+
+
+BROKEN = {
+    "octave": [2, -1, 1.0, "0", None, True],
+    "step": [3, -1, 10**30, None],
+    "halvings": [-1, 10**9, None],
+    "image": [None, [0.5], torch.zeros(2, 3, 61, 50), torch.full((2, 3, 44, 36), float("nan"))],
+    "good": [None, torch.zeros(2, 3, 44, 36, dtype=torch.int32), torch.full((2, 3, 44, 36), float("inf"))],
+    "score": [None, torch.zeros(3), 1.0],
+    "random": [
+        None,
+        {},
+        {"state": None},
+        {"state": {"key": [0] * 624}},
+        {"state": {"key": [0] * 624, "pos": 10**6}},
+        {"state": {"key": [0] * 624, "pos": -1}},
+        {"state": {"key": [0] * 624, "pos": 1.5}},
+        {"state": {"key": [0] * 623, "pos": 1}},
+        {"state": {"key": [-1] * 624, "pos": 1}},
+        {"state": {"key": ["x"] * 624, "pos": 1}},
+        {"state": {"key": [[0] * 624], "pos": 1}},
+    ],
+    "config": [None, 5, b"{}"],
+    "digests": [None, [], {}, {"photo": 5}],
+    "photo_shape": [None, [2, 3, 61]],
+    "objective": [None, 3],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in BROKEN for value in BROKEN[name]])
+def test_a_damaged_state_is_refused(lens, state, name, value):
+    assert list(state["image"].shape) == [2, 3, 44, 36]
+    assert "resume" in refused(lens, {**state, name: value})

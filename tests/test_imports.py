@@ -16,7 +16,7 @@ MAX_LINES = 300
 ORDER = [  # a room imports from the lines above its own only
     "errors",
     "config",
-    "color param gradient ascent octave",
+    "color param gradient ascent octave state",
     "lens",
     "objective",
     "picture layers models",
@@ -36,7 +36,7 @@ AROUND = {"picture", "layers", "models", "recipe", "settings", "cli", "__main__"
 CORE = RANK.keys() - AROUND
 THIRD = {  # who may import what is neither ours nor Python's
     "torch": {*CORE, "layers", "picture", "models", "cli"},
-    "numpy": {"frame", "engine", "tile", "picture", "models", "cli"},
+    "numpy": {"frame", "state", "engine", "tile", "picture", "models", "cli"},
     "pydantic": {"config", "recipe", "settings", "cli"},
     "cyclopts": {"cli"},
     "rich": {"cli"},
@@ -139,7 +139,9 @@ def test_the_core_computes_and_nothing_else(path):
         assert not {module.split(".")[0] for module, _ in imports(path)} & NEVER_IN_THE_CORE
 
 
-@pytest.mark.parametrize("name", ["engine", "frame", "tile", "gradient", "param", "lens", "objective"])
+@pytest.mark.parametrize(
+    "name", ["engine", "frame", "state", "tile", "gradient", "param", "lens", "objective"]
+)
 def test_what_the_loop_is_made_of_knows_no_file(name):
     for module, late in imports(SOURCE / f"{name}.py"):
         assert ours(module) not in {"models", "recipe", "settings", "cli"}

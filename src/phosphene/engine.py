@@ -6,6 +6,7 @@ import math
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,15 +16,15 @@ from torch import Tensor
 from phosphene import expression, gradient, tile
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
-from phosphene.frame import STATE, Frame
+from phosphene.frame import Frame
 from phosphene.lens import Lens, Look
 from phosphene.objective import Objective
 from phosphene.octave import octave_count, octave_sizes, output_size, pyramid, resampled, zoomed
 from phosphene.param import Pixels
+from phosphene.state import Given, checked, settings_of
 
 TRIES = 3  # halvings of the step in an octave before a run that diverges is given up
 Climb = Callable[[Tensor, int, int, RandomState], tuple[Tensor, Tensor]]
-HOW = frozenset({"device", "threads"})  # settings that a resumed run may change
 
 
 def dream(
@@ -41,24 +42,23 @@ def dream(
     `image` is `[N, 3, H, W]` or `[3, H, W]`, RGB, 0..1; `objective` may be its text. Every image of
     a batch is normalised by itself. `mask` `[H, W]` or `[1 or N, 1 or 3, H, W]`, 0..1, multiplies
     the step. `detail` `[N, 3, H, W]` is a dream to start from: what it adds to the photo. `resume`
-    is the `state()` of a frame of the same run.
+    is the `state()` of a frame of the same run: the frames after it follow, or the last one again.
 
     Stop by not going on; `close()` leaves no hook, thread or grad mode behind. Raises
     E_ZERO_GRADIENT and E_DIVERGED; the last frame then still holds the last good picture.
     """
-    then = None if resume is None else _settings_of(resume)
-    if then and config.seed is None:
-        config = config.but(seed=then.seed)
+    given = Given(image, mask, detail)
+    if resume is not None:
+        seed = settings_of(resume).seed
+        config = config.but(seed=seed) if config.seed is None else config
     photo, config = _prepared(_pixels("image", image, (3,), 0, 1, lens), config)
     objective = (expression.parse(objective) if isinstance(objective, str) else objective).bind(lens)
-    start = _checked(resume, then, config, objective, photo) if resume and then else {}
     sizes = octave_sizes(photo.shape[-2], photo.shape[-1], config)
+    start = checked(resume, config, objective.text, given, photo.shape, sizes) if resume is not None else {}
     lost = lens.zero if config.notebook_edges else None
     bases = pyramid(photo, sizes, lost)
     where = _mask(mask, photo, lens)
-    random = RandomState(config.seed)
-    if start:
-        random.set_state(start["random"])
+    random = start.get("random") or RandomState(config.seed)
 
     with lens.watching(objective.layers) as look:
         _check_places(objective, look, photo)
@@ -75,6 +75,26 @@ def dream(
             halvings, first = start.get("halvings", 0), start.get("step", -1) + 1
             climb = _slope(look, objective.at(size[0] / sizes[-1][0], size[1] / sizes[-1][1]), base, config)
             weight = 1.0 if where is None else zoomed(where, size)
+            frame = partial(
+                Frame,
+                octave=octave,
+                octaves=len(sizes),
+                steps=config.steps,
+                config=config,
+                objective=objective.text,
+                base=base,
+                photo=photo,
+                given=given,
+                good=good,
+            )
+            if octave == len(sizes) - 1 and first == config.steps:
+                yield frame(
+                    image=canvas().detach(),
+                    step=first - 1,
+                    score=start["score"].to(photo.device),
+                    random=random.get_state(legacy=False),
+                    halvings=halvings,
+                )
             start = {}
             for step in range(first, config.steps):
                 while True:
@@ -97,18 +117,10 @@ def dream(
                     canvas.descend()
                 if config.clip:
                     canvas.clip()
-                yield Frame(
+                yield frame(
                     image=canvas().detach(),
-                    octave=octave,
-                    octaves=len(sizes),
                     step=step,
-                    steps=config.steps,
                     score=score,
-                    config=config,
-                    objective=objective.text,
-                    base=base,
-                    photo=photo,
-                    good=good,
                     random=random.get_state(legacy=False),
                     halvings=halvings,
                 )
@@ -208,30 +220,6 @@ def _check_batch(name: str, tensor: Tensor, photo: Tensor) -> None:
         raise PhospheneError(
             "E_PARAM", f"{name} has {tensor.shape[0]} images, expected 1 or {photo.shape[0]}, as the photo"
         )
-
-
-def _settings_of(state: dict[str, Any]) -> Dream:
-    """The settings of the run that `state` is of."""
-    if not isinstance(state, dict) or not state.keys() >= STATE:
-        raise PhospheneError("E_PARAM", "resume is not the state() of a frame; give one, or start anew")
-    return Dream.from_json(state["config"])
-
-
-def _checked(
-    state: dict[str, Any], then: Dream, config: Dream, objective: Objective, photo: Tensor
-) -> dict[str, Any]:
-    """`state`, if it is of this run; else E_PARAM says what differs."""
-    pairs = [
-        (name, getattr(then, name), getattr(config, name))
-        for name in Dream.model_fields
-        if name not in HOW and name != "objective"
-    ]
-    pairs += [("objective", state["objective"], objective.text)]
-    pairs += [("picture", list(state["photo_shape"]), list(photo.shape))]
-    differing = [f"{name} {was!r}, now {now!r}" for name, was, now in pairs if was != now]
-    if differing:
-        raise PhospheneError("E_PARAM", f"the state to resume is of another run: {'; '.join(differing)}")
-    return state
 
 
 def _dead(average: Tensor, octave: int, step: int, objective: Objective) -> str:

@@ -11,10 +11,7 @@ from torch import Tensor
 from phosphene.color import with_color_of
 from phosphene.config import Dream
 from phosphene.octave import zoomed
-
-STATE = frozenset(
-    {"octave", "step", "image", "good", "random", "halvings", "config", "objective", "photo_shape"}
-)
+from phosphene.state import Given
 
 
 @dataclass(frozen=True)
@@ -37,6 +34,7 @@ class Frame:
     base: Tensor  # the photo at the octave's size
     photo: Tensor  # the photo at the output's size
     good: Tensor  # the picture before the step, to go back to if the next gradient isn't finite
+    given: Given  # the photo as it came, mask and detail
     random: dict[str, Any]  # where the jitter's random numbers are after the step
     halvings: int = 0
 
@@ -67,22 +65,24 @@ class Frame:
         picture = picture.clamp_(0, 1)
         return with_color_of(picture, self.photo) if self.config.keep_color else picture
 
-    def state(self) -> dict[str, Any]:
+    def state(self, *, copy: bool = True) -> dict[str, Any]:
         """All that `dream(..., resume=state)` needs to go on from here, bit for bit: a copy.
 
-        Numbers, text and tensors only, so `torch.load(weights_only=True)` reads it back.
+        Numbers, text and tensors only, so `torch.load(weights_only=True)` reads it back. Without
+        `copy` its tensors may be the run's own, valid until the next frame.
         """
         numbers = self.random["state"]
+        tensors = {name: getattr(self, name).detach().cpu() for name in ("image", "good", "score")}
         return {
             "octave": self.octave,
             "step": self.step,
-            "image": self.image.detach().cpu().clone(),
-            "good": self.good.detach().cpu().clone(),
+            **{name: tensor.clone() if copy else tensor for name, tensor in tensors.items()},
             "random": {**self.random, "state": {**numbers, "key": numbers["key"].tolist()}},
             "halvings": self.halvings,
             "config": self.config.to_json(),
             "objective": self.objective,
             "photo_shape": list(self.photo.shape),
+            "digests": self.given.digests,
         }
 
     def _repr_png_(self) -> bytes:
