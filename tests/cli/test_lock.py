@@ -57,3 +57,8 @@ def test_where_there_can_be_no_lock_the_work_goes_on(monkeypatch, tmp_path):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
     with only_writer("out.png"):
         pass
+
+
+def test_what_is_no_file_needs_no_lock():
+    with only_writer("-"), only_writer("-"), only_writer(""), only_writer(""):
+        pass

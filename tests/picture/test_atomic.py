@@ -296,3 +296,19 @@ while True:
         data = target.read_bytes()
         assert data == data[:1] * 500_000
         assert all(name == "a.png" or (name[0] == "." and name.endswith(".part")) for name in names(tmp_path))
+
+
+def test_what_killed_writers_left_can_be_swept_away(tmp_path):
+    left = [".a[1].png.0123abcd.part", ".a[1].png.ffffffff.part"]
+    other = [".a1.png.0123abcd.part", ".a[1].png.0123abc.part", ".a[1].png.x.0123abcd.part", "a[1].png"]
+    for name in left + other:
+        (tmp_path / name).touch()
+    atomic.sweep(tmp_path / "a[1].png")
+    assert names(tmp_path) == sorted(other)
+    atomic.sweep(tmp_path / "absent" / "a.png")
+
+
+def test_long_names_are_not_swept_as_their_parts_could_be_anothers(tmp_path):
+    (tmp_path / f".{'x' * 40}.0123abcd.part").touch()
+    atomic.sweep(tmp_path / ("x" * 41))
+    assert len(names(tmp_path)) == 1

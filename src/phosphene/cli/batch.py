@@ -47,6 +47,7 @@ def dream_all(
     )
     if not target.dry_run:
         make_folder(target.output)
+        make_folder(target.checkpoint)
     studio: Studio | None = None
     failed = 0
     for index, job in enumerate(jobs, 1):

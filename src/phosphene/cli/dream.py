@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from phosphene import settings
-from phosphene.cli import inputs, outputs
+from phosphene.cli import checkpoints, inputs, outputs
 from phosphene.cli.batch import Open, dream_all
 from phosphene.cli.dash import plain
 from phosphene.cli.dreaming import open_photo
@@ -45,6 +45,8 @@ def dream(
     )
     if not names:
         return _no_photo()
+    if target.resume and found.dream.seed is None and "{seed" in target.output:
+        raise PhospheneError("E_PARAM", "--resume can't tell which {seed} it was; give --seed")
     chosen = with_seed(found.dream)
     open_, size = openers(chosen)
     jobs, skipped = outputs.jobs(
@@ -53,11 +55,15 @@ def dream(
         chosen,
         size,
         preset=found.preset,
-        overwrite=target.overwrite,
+        overwrite=target.overwrite or target.resume,
         skip_existing=target.skip_existing,
     )
+    jobs, finished = checkpoints.planned(jobs, target, [chosen.guide, chosen.mask, chosen.weights])
+    if target.resume and found.dream.seed is None:
+        seed = checkpoints.begun_with_seed(jobs, [*finished, *skipped])
+        chosen = chosen if seed is None else chosen.but(seed=seed)
     report = Report(events=talk.json, quiet=talk.quiet)
-    for output in skipped:
+    for output in [*skipped, *finished]:
         report.note(f"{output} exists; skipped")
     return dream_all(jobs, chosen, target, talk, open_=open_, fail_fast=fail_fast)
 

@@ -8,16 +8,18 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, nullcontext
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phosphene import recipe
 from phosphene.cli import inputs, interrupt
+from phosphene.cli.checkpoints import Keeper, identity
 from phosphene.cli.flags import Target
 from phosphene.cli.lock import only_writer
 from phosphene.cli.outputs import STDOUT, Job
+from phosphene.cli.provenance import recipe_for
 from phosphene.cli.report import Report, score
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
@@ -159,17 +161,25 @@ def dream_photo(
     from phosphene.picture import atomic
 
     began = time.monotonic()
-    report.plan(plan(job, picture, studio))
-    lock = nullcontext() if job.output == STDOUT else only_writer(job.output)
-    with lock, interrupt.saving(_promise) as stop:
+    planned = plan(job, picture, studio)
+    report.plan(planned)
+    whole = recipe_for(picture, job.photo, studio, len(planned["octaves"]), until)
+    keeper = Keeper(job.checkpoint, identity(whole), target.checkpoint_every, report)
+    target = replace(target, overwrite=target.overwrite or job.unfinished)
+    with only_writer(job.output), only_writer(job.checkpoint), interrupt.saving(_promise) as stop:
         if job.output != STDOUT:
             atomic.check(job.output, overwrite=target.overwrite)
+            if target.resume:
+                atomic.sweep(job.output)
+        keeper.check()
+        frames = _frames(picture, studio, keeper.state() if target.resume else None)
         report.start_progress()
         try:
-            last, error = _last_frame(_frames(picture, studio), report, stop, until)
+            last, error = _last_frame(frames, report, stop, until, keeper)
         finally:
             report.stop_progress()
-        made = _recipe(picture, job.photo, studio, last)
+        stopped = None if last.done else recipe.Stop(octave=last.octave + 1, step=last.step + 1)
+        made = whole.model_copy(update={"interrupted": stopped})
         _save(
             job.output,
             picture.with_tensor(last.full()),
@@ -177,9 +187,12 @@ def dream_photo(
             target,
             report,
         )
-    ended = made.interrupted and made.interrupted.model_dump()
+        if made == whole:
+            keeper.remove()
+    ended = stopped and stopped.model_dump()
     if ended and not error:
-        report.note(f"stopped at octave {ended['octave']}, step {ended['step']}; saved what there was")
+        later = "; --resume goes on" if job.checkpoint and made != whole else ""
+        report.note(f"stopped at octave {ended['octave']}, step {ended['step']}; saved what there was{later}")
     report.done(
         job.output,
         seconds=round(time.monotonic() - began, 3),
@@ -194,21 +207,30 @@ def dream_photo(
     return PhospheneError(error.code, f"{error}; saved the last good picture to {place}")
 
 
-def _frames(picture: Picture, studio: Studio) -> Iterator[Frame]:
+def _frames(picture: Picture, studio: Studio, resume: dict[str, Any] | None) -> Iterator[Frame]:
     from phosphene import engine
 
-    return engine.dream(picture.tensor(), studio.objective, studio.lens, studio.dream, mask=studio.mask)
+    return engine.dream(
+        picture.tensor(), studio.objective, studio.lens, studio.dream, mask=studio.mask, resume=resume
+    )
 
 
 def _last_frame(
-    frames: Iterator[Frame], report: Report, stop: interrupt.Stop, until: recipe.Stop | None
+    frames: Iterator[Frame],
+    report: Report,
+    stop: interrupt.Stop,
+    until: recipe.Stop | None,
+    keeper: Keeper,
 ) -> tuple[Frame, PhospheneError | None]:
     last = None
     with closing(frames):  # type: ignore[type-var]
         try:
             for last in frames:
                 report.frame(last)
-                if stop.signal or (until and (last.octave + 1, last.step + 1) == (until.octave, until.step)):
+                if until and (last.octave + 1, last.step + 1) == (until.octave, until.step):
+                    break
+                keeper.keep(last, now=bool(stop.signal))
+                if stop.signal:
                     break
         except PhospheneError as error:
             if last is None or error.code not in HALF_DONE:
@@ -221,32 +243,6 @@ def _last_frame(
 def _promise() -> None:
     """What the first Ctrl-C answers; plain `write`, as this runs inside a signal handler."""
     os.write(2, b"\nfinishing this step, then saving; once more ends at once\n")
-
-
-def _recipe(picture: Picture, photo: str, studio: Studio, last: Frame) -> recipe.Recipe:
-    dream = studio.dream.but(
-        seed=last.seed, octaves=last.octaves, device=str(studio.lens.device), threads=studio.threads
-    )
-    names = {name: private(name) for name in (dream.guide, dream.mask, dream.weights) if name}
-    height, width = picture.size
-    name = "" if photo == inputs.STDIN else Path(photo).name.encode(errors="replace").decode()
-    return recipe.Recipe(
-        dream=dream.but(
-            **{field: names.get(getattr(dream, field), "") for field in ("guide", "mask", "weights")}
-        ),
-        input=recipe.Picture(name=name, sha256=picture.sha256, width=width, height=height),
-        weights_sha256=studio.lens.weights_sha256,
-        files={names.get(name, name): sha256 for name, sha256 in studio.files.items()},
-        interrupted=None if last.done else recipe.Stop(octave=last.octave + 1, step=last.step + 1),
-        deterministic=studio.deterministic,
-        software=recipe.software(),
-    )
-
-
-def private(name: str) -> str:
-    """A file's name for a recipe: as typed, but a picture needn't tell who its maker is."""
-    home = str(Path.home())
-    return "~" + name[len(home) :] if len(home) > 1 and name.startswith(home + os.sep) else name
 
 
 def _save(output: str, picture: Picture, text: str, target: Target, report: Report) -> None:

@@ -112,6 +112,16 @@ class Target:
     quality: Annotated[int, option("of JPEG, WebP and AVIF, 1 to 100 (default 95)", group=OUTPUT)] = 95
     no_metadata: Annotated[bool, option("leave the recipe out of the picture", group=OUTPUT)] = False
     deterministic: Annotated[bool, option("only algorithms that always give the same bits")] = False
+    checkpoint: Annotated[
+        str,
+        option("keep the run's state in FILE (or in a folder) while it lasts", metavar="FILE"),
+    ] = ""
+    checkpoint_every: Annotated[
+        float, option("at most so many seconds between checkpoints (default 30)", metavar="X")
+    ] = 30.0
+    resume: Annotated[
+        bool, option("go on from the checkpoint, .OUT.checkpoint if no other is named; skip what is finished")
+    ] = False
     dry_run: Annotated[bool, option("print the plan and a time estimate; write nothing")] = False
 
     def typed(self) -> Target:
@@ -122,4 +132,8 @@ class Target:
             )
         if not 1 <= self.quality <= 100:
             raise PhospheneError("E_PARAM", f"--quality is {self.quality}, expected 1 to 100")
+        if not self.checkpoint_every >= 0:
+            raise PhospheneError(
+                "E_PARAM", f"--checkpoint-every is {self.checkpoint_every}, expected seconds, 0 or more"
+            )
         return replace(self, output=plain(self.output))

@@ -21,7 +21,14 @@ from phosphene.errors import PhospheneError
 
 @contextmanager
 def only_writer(path: str) -> Iterator[None]:
-    """Hold the lock of the output `path`; E_EXISTS if another process is writing it."""
+    """Hold the lock of the output `path`; E_EXISTS if another process is writing it.
+
+    "" and "-" are no files and need none. As the system has it, a process that lets go of one of its
+    locks lets go of all: take several in one `with`.
+    """
+    if path in ("", "-"):
+        yield
+        return
     place = (
         int.from_bytes(hashlib.sha256(os.path.realpath(path).encode(errors="surrogateescape")).digest()[:7])
         >> 1

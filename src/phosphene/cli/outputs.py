@@ -27,6 +27,8 @@ class Job:
 
     photo: str
     output: str
+    checkpoint: str = ""  # the file of the run's state; '' = none
+    unfinished: bool = False  # the output is there, but only as far as an interrupted run came
 
 
 def jobs(
@@ -60,7 +62,7 @@ def jobs(
     _refuse_collisions(planned)
     used = [*photos, *also, dream.guide, dream.mask, dream.weights]
     for job in planned:
-        _check(job.output, used, makes_folder=_is_folder(out))
+        _check(job.output, used, makes_folder=is_folder(out))
     present = [job for job in planned if os.path.lexists(job.output)]
     if present and not overwrite and not skip_existing:
         raise PhospheneError(
@@ -80,7 +82,7 @@ def _template(out: str, default: str) -> str:
         raise PhospheneError("E_OUTPUT", "the output's name has a NUL in it; give another name")
     if not out:
         return default
-    if _is_folder(out) or os.path.isdir(out):  # noqa: PTH112 (Path's raises for names that are too long)
+    if is_folder(out) or os.path.isdir(out):  # noqa: PTH112 (Path's raises for names that are too long)
         return str(Path(_literal(out), default))
     if BRACES.search(out) and ".." in re.split(r"[/\\]", out):
         raise PhospheneError("E_OUTPUT", f"template {out[:200]!r} has '..' in it; give the folder's own path")
@@ -166,13 +168,13 @@ def _refuse_collisions(planned: Sequence[Job]) -> None:
         first[key] = job.photo
 
 
-def _is_folder(out: str) -> bool:
+def is_folder(out: str) -> bool:
     return out.endswith(("/", os.sep))
 
 
 def make_folder(out: str) -> None:
     """The folder `out`, if it is named as one by a slash at its end."""
-    if _is_folder(out):
+    if is_folder(out):
         try:
             Path(out).mkdir(parents=True, exist_ok=True)
         except OSError as error:

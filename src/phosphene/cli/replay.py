@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from phosphene import models, settings
 from phosphene import recipe as recipes
-from phosphene.cli import dreaming, inputs, outputs
+from phosphene.cli import checkpoints, dreaming, inputs, outputs
 from phosphene.cli.batch import dream_all
 from phosphene.cli.dash import plain
 from phosphene.cli.dream import openers, with_seed
@@ -45,16 +45,22 @@ def replay(
         photo = _photo(recipe, photo, file, report)
     chosen = with_seed(_dream(recipe, changes))
     open_, size = openers(chosen)
-    jobs, _ = outputs.jobs(
+    until = None if changes else recipe.interrupted
+    jobs, skipped = outputs.jobs(
         [photo],
         target.output,
         chosen,
         size,
         default="{stem}-replay.{ext}",
-        overwrite=target.overwrite,
+        overwrite=target.overwrite or target.resume,
         skip_existing=target.skip_existing,
         also=[file],
     )
+    jobs, finished = checkpoints.planned(
+        jobs, target, [file, chosen.guide, chosen.mask, chosen.weights], until
+    )
+    for output in [*skipped, *finished]:
+        report.note(f"{output} exists; skipped")
     for difference in recipes.differences(recipe.software):
         report.note(f"made with {difference}: the picture may differ a little")
     return dream_all(
@@ -63,7 +69,7 @@ def replay(
         replace(target, deterministic=target.deterministic or recipe.deterministic),
         talk,
         open_=open_,
-        until=None if changes else recipe.interrupted,
+        until=until,
         weights_sha256="" if changes.keys() & {"model", "weights"} else recipe.weights_sha256,
     )
 

@@ -7,6 +7,7 @@ then takes the final name. A process that is killed leaves at most `.NAME.XXXX.p
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import secrets
 import stat
@@ -88,6 +89,16 @@ def check(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
         if not os.access(target.parent, os.W_OK):
             raise OSError(errno.EACCES if target.parent.is_dir() else errno.ENOENT, "")
     return target
+
+
+def sweep(path: str | os.PathLike[str]) -> None:
+    """Remove what killed writers of `path` have left; for who knows that nobody else is writing it."""
+    target = Path(os.path.realpath(path))
+    if len(target.name) > 40:  # the names of the parts don't tell whose they are
+        return
+    with suppress(OSError):
+        for part in target.parent.glob(f"{glob.escape(f'.{target.name}.')}{'[0-9a-f]' * 8}.part"):
+            part.unlink(missing_ok=True)
 
 
 def publish(part: Path, target: Path, overwrite: bool) -> None:
