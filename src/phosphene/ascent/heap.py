@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,29 +16,25 @@ TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4  # mallopt's parameters
 KEEP = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1}
 USUAL = {MMAP_MAX: 65536, MMAP_THRESHOLD: 2**25, TRIM_THRESHOLD: 2**26}  # where glibc's own adjusting ends
 
-_lock = threading.Lock()
-_users = 0
+_users: set[object] = set()
 
 
 @contextmanager
 def kept() -> Iterator[None]:
     """Freed memory stays the process's inside the `with`, and is given back at its end."""
-    global _users
     libc = _glibc()
     if libc is None:
         yield
         return
-    with _lock:
-        _users += 1
-        _set(libc, KEEP)
+    _users.add(user := object())
+    _set(libc, KEEP)
     try:
         yield
     finally:
-        with _lock:
-            _users -= 1
-            if not _users:
-                _set(libc, USUAL)
-                libc.malloc_trim(0)
+        _users.discard(user)
+        if not _users:
+            _set(libc, USUAL)
+            libc.malloc_trim(0)
 
 
 def _glibc() -> ctypes.CDLL | None:
