@@ -46,10 +46,9 @@ class _Apply(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         step: Convolution = ctx.step
-        grad = grad.contiguous(memory_format=torch.channels_last)
         if step.clamp:
             grad = masked(grad, ctx.saved_tensors[0], step.clamp, step.own_gradient)
-        return step.kernel.backward(grad, ctx.size), None
+        return step.kernel.backward(grad.contiguous(memory_format=torch.channels_last), ctx.size), None
 
 
 def masked(grad: Tensor, y: Tensor, clamp: Clamp, own: bool) -> Tensor:
