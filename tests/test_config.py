@@ -33,6 +33,8 @@ FIELDS = {
     "device": "auto",
     "dtype": "float32",
     "tile": 0,
+    "halo": 64,
+    "max_memory": "",
     "threads": 0,
 }
 RANGES = {  # lowest, highest
@@ -48,6 +50,7 @@ RANGES = {  # lowest, highest
     "max_size": (0, 1_000_000),
     "scale": (1e-9, 64),
     "tile": (0, 65_536),
+    "halo": (0, 4096),
     "threads": (0, 1024),
 }
 

@@ -151,7 +151,8 @@ OTHERS = {
     "notebook_edges": True,
     "keep_color": True,
     "seed": 4,
-    "tile": 64,
+    "tile": 32,
+    "halo": 32,
     "dtype": "bfloat16",
     "model": "other",
     "weights": "other",
@@ -163,7 +164,8 @@ OTHERS = {
 @pytest.mark.parametrize("name", OTHERS)
 def test_other_settings_are_refused_by_name(lens, state, name):
     message = refused(lens, state, config=CONFIG.but(**{name: OTHERS[name]}))
-    assert f"{name} {getattr(CONFIG, name)!r}, now {OTHERS[name]!r}" in message
+    was = 64 if name == "tile" else getattr(CONFIG, name)  # the plan's: the picture as a whole
+    assert f"{name} {was!r}, now {OTHERS[name]!r}" in message
     assert message.count(", now ") == 1
 
 
@@ -173,7 +175,7 @@ def test_every_difference_is_named(lens, state):
 
 
 def test_every_setting_is_compared_or_free():
-    free = {"device", "threads", "objective", "max_size", "scale"}
+    free = {"device", "threads", "max_memory", "objective", "max_size", "scale"}
     assert set(Dream.model_fields) == {*OTHERS, *free}
 
 

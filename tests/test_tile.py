@@ -10,7 +10,7 @@ from numpy.random import RandomState
 from networks import branching, photo, strided, unpadded
 from phosphene import tile, words
 from phosphene.lens import Lens
-from phosphene.tile import HALO, Plan
+from phosphene.tile import Plan
 
 
 def tensorflow_same():
@@ -115,28 +115,51 @@ def test_spans_cover_a_side_exactly(length, side, halo, random):
         assert last - first < side + 2 * halo + 2 * tile.ALIGN
 
 
+@settings(max_examples=50)
+@given(sides, sides, tiles, st.integers(0, 100), st.randoms(use_true_random=False))
+def test_no_crop_is_larger_than_the_largest(height, width, side, halo, random):
+    plan = tile.plan(height, width, side, halo, True)
+    grid = tile.shift(plan, RandomState(random.randrange(1000)))
+    areas = [height * width]
+    if plan.tile:
+        rows, columns = (
+            [last - first for _, (first, last) in tile._crops(length, plan, start)]
+            for length, start in zip((height, width), grid, strict=True)
+        )
+        areas = [a * b for a in rows for b in columns]
+    assert max(areas) <= tile.largest(height, width, Plan(side, halo)) <= height * width
+
+
+@pytest.mark.parametrize("roll", [(0, 0), (5, -7), (-40, 300)])
+def test_a_roll_is_folded_into_the_crops(roll):
+    parts, image = [words.layer("5")], photo(2, 3, 97, 131)
+    lens, plan = Lens(strided()), Plan(48, 64)
+    with lens.watching(["5"]) as look:
+        whole = tile.grids(look, frozenset(["5"]), image)
+        rolled = image.roll(roll, (-2, -1))
+        (expected,), score = tile.gradients(parts, look, rolled, plan, (32, 32), whole)
+        (found,), same = tile.gradients(parts, look, image, plan, (32, 32), whole, roll)
+    assert torch.equal(found.roll(roll, (-2, -1)), expected) and torch.equal(same, score)
+
+
 class TestPlan:
-    def test_small_pictures_are_whole(self):
-        assert tile.plan(1024, 1536, 0, True) == tile.plan(200, 300, 0, True) == Plan()
-        assert not Plan().tile
-
-    def test_large_pictures_are_tiled(self):
-        assert tile.plan(2000, 1500, 0, True) == Plan(768, HALO)
-
-    def test_a_tile_that_was_asked_for_is_aligned(self):
-        assert tile.plan(500, 400, 100, True) == Plan(128)
-        assert tile.plan(500, 400, 256, True) == Plan(256)
+    def test_a_tile_and_its_halo_are_as_they_were_asked_for(self):
+        assert tile.plan(500, 400, 100, 7, True) == Plan(100, 7)
 
     @pytest.mark.parametrize("side", [500, 512, 10_000])
     def test_a_tile_larger_than_the_picture_is_the_picture(self, side):
-        assert tile.plan(500, 400, side, True) == Plan()
+        assert tile.plan(500, 400, side, 64, True) == Plan()
+
+    def test_a_tile_for_the_whole(self):
+        assert tile.whole(500, 400) == 512
+        assert tile.plan(500, 400, tile.whole(500, 400), 64, True) == Plan()
 
     @pytest.mark.parametrize("size", [(100, 100), (5000, 7000)])
     def test_a_score_that_does_not_add_up_is_never_tiled(self, size):
-        assert tile.plan(*size, 64, False) == tile.plan(*size, 0, False) == Plan()
+        assert tile.plan(*size, 64, 64, False) == Plan()
 
     def test_the_grid_is_shifted_over_a_whole_tile(self):
         random = RandomState(0)
-        shifts = np.array([tile.shift(Plan(128), random) for _ in range(200)])
+        shifts = np.array([tile.shift(Plan(128, 64), random) for _ in range(200)])
         assert set(np.unique(shifts)) == {0, 32, 64, 96}
         assert tile.shift(Plan(), random) == (0, 0)

@@ -98,7 +98,15 @@ class Dream(BaseModel):
         0,
         ge=0,
         le=65_536,
-        description="side of the gradient's tiles in pixels; 0 = as the picture's size asks",
+        description="side of the gradient's tiles in pixels; 0 = as memory allows",
+    )
+    halo: int = Field(
+        64, ge=0, le=4096, description="how far a tile's gradient looks past the tile, in pixels"
+    )
+    max_memory: str = Field(
+        "",
+        pattern=r"^(?i:[0-9]{1,12}(\.[0-9]{1,9})?\s?([kmgt]i?)?b?)?$",
+        description="the most memory to take, such as 2GB or 500MB; '' = most of what is free",
     )
     threads: int = Field(0, ge=0, le=1024, description="processor threads; 0 = all")
 

@@ -13,7 +13,7 @@ import torch
 from numpy.random import RandomState
 from torch import Tensor
 
-from phosphene import expression, gradient, tile
+from phosphene import expression, gradient, memory, tile
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
 from phosphene.frame import Frame
@@ -24,7 +24,7 @@ from phosphene.param import Pixels
 from phosphene.state import Given, checked, settings_of
 
 TRIES = 3  # halvings of the step in an octave before a run that diverges is given up
-Climb = Callable[[Tensor, int, int, RandomState], tuple[Tensor, Tensor]]
+Climb = Callable[[Tensor, int, int, RandomState], tuple[Tensor, Tensor, int]]
 
 
 def dream(
@@ -49,22 +49,34 @@ def dream(
     """
     given = Given(image, mask, detail)
     if resume is not None:
-        seed = settings_of(resume).seed
-        config = config.but(seed=seed) if config.seed is None else config
+        then = settings_of(resume)
+        config = config.but(
+            seed=then.seed if config.seed is None else config.seed, tile=config.tile or then.tile
+        )
     photo, config = _prepared(_pixels("image", image, (3,), 0, 1, lens), config)
     objective = (expression.parse(objective) if isinstance(objective, str) else objective).bind(lens)
     sizes = octave_sizes(photo.shape[-2], photo.shape[-1], config)
     start = checked(resume, config, objective.text, given, photo.shape, sizes) if resume is not None else {}
     lost = lens.zero if config.notebook_edges else None
-    bases = pyramid(photo, sizes, lost)
     where = _mask(mask, photo, lens)
     random = start.get("random") or RandomState(config.seed)
 
     with lens.watching(objective.layers) as look:
         _check_places(objective, look, photo)
+        planned = memory.plan(
+            objective,
+            lens,
+            config,
+            (len(photo), *sizes[-1]),
+            photo_held=True,
+            measure=bool(config.max_memory),
+        )
+        config = config.but(tile=planned.tile)
+        bases = pyramid(photo, sizes, lost)
         added = _detail(detail, bases[0], lens)
+        del bases[: start.get("octave", 0)]
         for octave in range(start.get("octave", 0), len(sizes)):
-            size, base = sizes[octave], bases[octave]
+            size, base = sizes[octave], bases.pop(0)
             with _recording():
                 canvas = Pixels(
                     start["image"].to(photo)
@@ -72,6 +84,7 @@ def dream(
                     else base + zoomed(added, size, None if lost is None else torch.zeros_like(lost))
                 )
                 good = (start["good"].to(photo) if start else canvas().detach()).clone()
+            del added
             halvings, first = start.get("halvings", 0), start.get("step", -1) + 1
             climb = _slope(look, objective.at(size[0] / sizes[-1][0], size[1] / sizes[-1][1]), base, config)
             weight = 1.0 if where is None else zoomed(where, size)
@@ -100,7 +113,7 @@ def dream(
                 while True:
                     with _recording():
                         x = canvas()
-                        g, score = climb(x.detach(), octave, step, random)
+                        g, score, side = climb(x.detach(), octave, step, random)
                         average = gradient.mean_size(g)
                         if bool(torch.isfinite(average).all()):
                             break
@@ -110,10 +123,15 @@ def dream(
                             raise PhospheneError("E_DIVERGED", _diverged(octave, step, objective))
                 if not bool(average.all()):
                     raise PhospheneError("E_ZERO_GRADIENT", _dead(average, octave, step, objective))
-                change = config.step_size * config.strength / 255 / 2**halvings * weight * (g / average)
+                notes: tuple[str, ...] = ()
+                if side < config.tile:
+                    config = config.but(tile=side)
+                    notes = (f"out of memory; going on with --tile {side}",)
+                change = g.div_(average).mul_(config.step_size * config.strength / 255 / 2**halvings * weight)
                 with _recording():
                     good.copy_(x.detach())
-                    x.backward(-change)
+                    x.backward(change.neg_())
+                    del g, change
                     canvas.descend()
                 if config.clip:
                     canvas.clip()
@@ -123,8 +141,10 @@ def dream(
                     score=score,
                     random=random.get_state(legacy=False),
                     halvings=halvings,
+                    config=config,
+                    notes=notes,
                 )
-            added = canvas().detach() - base
+            added = canvas().detach() - base  # noqa: F841 (the next octave starts with it)
 
 
 def _check_places(objective: Objective, look: Look, photo: Tensor) -> None:
@@ -136,21 +156,36 @@ def _check_places(objective: Objective, look: Look, photo: Tensor) -> None:
 
 
 def _slope(look: Look, objective: Objective, base: Tensor, config: Dream) -> Climb:
-    """The gradient of an octave's steps, ready to be normalised, and the score."""
+    """The gradient of an octave's steps, ready to be normalised, the score, and the tile in use.
+
+    Where memory runs out, the tile is halved from then on.
+    """
     groups = objective.by_layer() if config.balance else [(1.0, objective)]
     parts = [part for _, part in groups]
-    plan = tile.plan(base.shape[-2], base.shape[-1], config.tile, objective.spread)
-    whole = tile.grids(look, objective.layers, base) if plan.tile else None
-    if whole and not all(grid.stride for grid in whole.values()):
-        plan, whole = tile.Plan(), None  # a layer that sees the whole picture: its score can't be tiled
+    height, width = base.shape[-2:]
+    side, tiled, whole = config.tile, objective.spread, None
 
-    def climb(x: Tensor, octave: int, step: int, random: RandomState) -> tuple[Tensor, Tensor]:
+    def climb(x: Tensor, octave: int, step: int, random: RandomState) -> tuple[Tensor, Tensor, int]:
+        nonlocal side, tiled, whole
         ox, oy = (int(o) for o in random.randint(-config.jitter, config.jitter + 1, 2))
-        grid = tile.shift(plan, RandomState([config.seed or 0, octave, step]))
-        found, score = tile.gradients(parts, look, x.roll((oy, ox), (-2, -1)), plan, grid, whole)
-        g = gradient.balanced(found, [weight for weight, _ in groups]).roll((-oy, -ox), (-2, -1))
+        while True:
+            plan = tile.plan(height, width, side, config.halo, tiled)
+            if plan.tile and whole is None:
+                whole = tile.grids(look, objective.layers, base)
+                if not all(grid.stride for grid in whole.values()):
+                    tiled = False  # a layer that sees the whole picture: its score can't be tiled
+                    continue
+            grid = tile.shift(plan, RandomState([config.seed or 0, octave, step]))
+            try:
+                found, score = tile.gradients(parts, look, x, plan, grid, whole, (oy, ox))
+                break
+            except (MemoryError, RuntimeError, PhospheneError) as error:
+                if not tiled:
+                    raise
+                side = memory.halved(min(side, tile.whole(height, width)), error)
+        g = gradient.balanced(found, [weight for weight, _ in groups])
         g = gradient.laplacian(gradient.unit(g), config.laplacian) if config.laplacian else g
-        return gradient.gaussian(g, gradient.falling_sigma(config.smooth, step, config.steps)), score
+        return gradient.gaussian(g, gradient.falling_sigma(config.smooth, step, config.steps)), score, side
 
     return climb
 

@@ -29,7 +29,7 @@ class Frame:
     step: int
     steps: int
     score: Tensor
-    config: Dream  # with the number of octaves and the seed filled in
+    config: Dream  # with octaves, seed and tile filled in
     objective: str
     base: Tensor  # the photo at the octave's size
     photo: Tensor  # the photo at the output's size
@@ -37,6 +37,7 @@ class Frame:
     given: Given  # the photo as it came, mask and detail
     random: dict[str, Any]  # where the jitter's random numbers are after the step
     halvings: int = 0
+    notes: tuple[str, ...] = ()  # what had to be changed in this step, for people
 
     @property
     def done(self) -> bool:

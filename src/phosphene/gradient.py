@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+STRIP = 512  # px: rows that are smoothed at a time
 
 
 def mean_size(g: Tensor) -> Tensor:
@@ -27,15 +30,17 @@ def balanced(parts: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """The gradients of several layers, each brought to mean size 1 and weighed; one stays as it is.
 
     After crowsonkb/deep_dream, but with the norm taken over the whole image. A part that is zero
-    adds nothing.
+    adds nothing. The parts are overwritten, as a large picture's take much memory.
     """
     if len(parts) == 1:
         return parts[0]
-    return sum(weight * unit(g) for g, weight in zip(parts, weights, strict=True))  # type: ignore[return-value]
+    for g, weight in zip(parts, weights, strict=True):
+        g.div_(mean_size(g).clamp_min(torch.finfo(g.dtype).tiny)).mul_(weight)
+    return reduce(Tensor.add_, parts)
 
 
 def gaussian(g: Tensor, sigma: float) -> Tensor:
-    """`g` smoothed by a Gaussian of `sigma` px, cut off at 4 sigma, edges repeated."""
+    """`g` smoothed by a Gaussian of `sigma` px, cut off at 4 sigma, edges repeated; in strips."""
     radius = int(4 * sigma + 0.5)
     if radius == 0:
         return g
@@ -44,9 +49,16 @@ def gaussian(g: Tensor, sigma: float) -> Tensor:
     kernel = (kernel / kernel.sum()).to(g.dtype).to(g.device)
     channels = g.shape[1]
     column, row = kernel.view(1, 1, -1, 1), kernel.view(1, 1, 1, -1)
-    g = F.pad(g, (radius, radius, radius, radius), mode="replicate")
-    g = F.conv2d(g, column.expand(channels, -1, -1, -1), groups=channels)
-    return F.conv2d(g, row.expand(channels, -1, -1, -1), groups=channels)
+    smooth = torch.empty_like(g)
+    height = g.shape[-2]
+    for top in range(0, height, STRIP):
+        bottom = min(top + STRIP, height)
+        first, last = max(0, top - radius), min(height, bottom + radius)
+        beyond = first - (top - radius), bottom + radius - last
+        strip = F.pad(g[..., first:last, :], (radius, radius, *beyond), mode="replicate")
+        strip = F.conv2d(strip, column.expand(channels, -1, -1, -1), groups=channels)
+        smooth[..., top:bottom, :] = F.conv2d(strip, row.expand(channels, -1, -1, -1), groups=channels)
+    return smooth
 
 
 def falling_sigma(smooth: float, step: int, steps: int) -> float:

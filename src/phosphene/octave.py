@@ -53,7 +53,10 @@ def zoomed(image: Tensor, size: Size, lost: Tensor | None = None) -> Tensor:
     if tuple(image.shape[-2:]) == size:
         return image
     wide = torch.float32 if image.device.type == "mps" else torch.float64  # scipy places samples in doubles
-    grown = F.interpolate(image.to(wide), size=size, mode="bilinear", align_corners=True).to(image.dtype)
+    grown = image.new_empty(*image.shape[:2], *size)
+    for channel in range(image.shape[1]):  # one at a time, as doubles are large
+        plane = image[:, channel : channel + 1].to(wide)
+        grown[:, channel : channel + 1] = F.interpolate(plane, size=size, mode="bilinear", align_corners=True)
     if lost is not None:
         if _misses_last(image.shape[-2], size[0]):
             grown[..., -1:, :] = lost

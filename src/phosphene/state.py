@@ -23,7 +23,7 @@ FIELDS = frozenset(
     {"octave", "step", "image", "good", "score", "random", "halvings"}
     | {"config", "objective", "photo_shape", "digests"}
 )
-HOW = frozenset({"device", "threads"})  # settings that a resumed run may change
+HOW = frozenset({"device", "threads", "max_memory"})  # settings that a resumed run may change
 KEY = 624  # words of a Mersenne twister's state
 
 

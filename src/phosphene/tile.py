@@ -21,8 +21,7 @@ from phosphene.lens import Look
 from phosphene.objective import Grid, Grids, Objective
 
 ALIGN = 32  # px: tiles start where every layer's grid does, so strided layers see the same phase
-WHOLE = 1536 * 1024  # px: up to here a picture is one tile unless the plan says otherwise
-TILE, HALO = 768, 128  # px: beyond it
+WHOLE = 1536 * 1024  # px: up to here one tile is quickest
 SMALLEST = 16  # px: a tile that is smaller is a mistake
 GROWTH = 128  # px: a multiple of every stride, by which a picture grows to find them
 Span = tuple[int, int]
@@ -33,26 +32,52 @@ class Plan:
     """Side of the tiles and reach of their halo, in pixels; `tile` 0 is the picture as a whole."""
 
     tile: int = 0
-    halo: int = HALO
+    halo: int = 0
 
 
-def plan(height: int, width: int, tile: int, spread: bool) -> Plan:
+def plan(height: int, width: int, tile: int, halo: int, spread: bool) -> Plan:
     """How to take the gradient of a picture; a score that doesn't add up over positions is whole."""
     if 0 < tile < SMALLEST:
         raise PhospheneError(
-            "E_PARAM", f"tile is {tile}, expected 0 (as the size asks) or at least {SMALLEST} px"
+            "E_PARAM", f"tile is {tile}, expected 0 (as memory allows) or at least {SMALLEST} px"
         )
-    if not spread or (not tile and height * width <= WHOLE):
-        return Plan()
-    tile = _aligned(tile or TILE)
-    return Plan(tile) if tile < max(height, width) else Plan()
+    return Plan(tile, halo) if spread and 0 < tile < max(height, width) else Plan()
+
+
+def whole(height: int, width: int) -> int:
+    """The side of a tile that holds the whole picture."""
+    return _aligned(max(height, width))
+
+
+def largest(height: int, width: int, plan: Plan) -> int:
+    """The pixels of the largest crop that `plan` makes of a picture, wherever its grid is."""
+    rows, columns = (
+        max(max(crops) for crops in _lengths(side, height, width, plan)) for side in (height, width)
+    )
+    return rows * columns
+
+
+def pixels(height: int, width: int, plan: Plan) -> float:
+    """The pixels of all crops together, on average over the places of the grid: what takes time."""
+    rows, columns = (
+        [sum(crops) for crops in _lengths(side, height, width, plan)] for side in (height, width)
+    )
+    return sum(rows) / len(rows) * sum(columns) / len(columns)
+
+
+def _lengths(side: int, height: int, width: int, plan: Plan) -> list[list[int]]:
+    """The lengths of the crops along a side, for every place of the grid."""
+    if not 0 < plan.tile < max(height, width):
+        return [[side]]
+    shifts = range(0, plan.tile, ALIGN)
+    return [[last - first for _, (first, last) in _crops(side, plan, shift)] for shift in shifts]
 
 
 def shift(plan: Plan, random: RandomState) -> tuple[int, int]:
     """A random place (y, x) for the grid of tiles, in pixels."""
     if not plan.tile:
         return 0, 0
-    y, x = random.randint(0, plan.tile // ALIGN, 2) * ALIGN
+    y, x = random.randint(0, max(1, plan.tile // ALIGN), 2) * ALIGN
     return int(y), int(x)
 
 
@@ -80,21 +105,28 @@ def gradients(
     plan: Plan,
     grid: tuple[int, int],
     whole: Grids | None,
+    roll: tuple[int, int] = (0, 0),
 ) -> tuple[list[Tensor], Tensor]:
-    """The gradient of each part's score at `image` `[N, 3, H, W]`, and the score of all, `[N]`."""
+    """The gradient of each part's score at `image` `[N, 3, H, W]`, and the score of all, `[N]`.
+
+    The network sees the image rolled by `roll` (y, x) pixels, and the gradients are rolled back.
+    """
     if not plan.tile:
-        return _gradients(parts, look, image, None, None)
-    found = [torch.zeros_like(image) for _ in parts]
+        found, score = _gradients(parts, look, image.roll(roll, (-2, -1)), None, None)
+        return [g.roll((-roll[0], -roll[1]), (-2, -1)) for g in found], score
+    found = [torch.empty_like(image) for _ in parts]
     score = torch.zeros(image.shape[0], device=image.device)
     height, width = image.shape[-2:]
+    y = (torch.arange(height, device=image.device) - roll[0])[:, None] % height
+    x = (torch.arange(width, device=image.device) - roll[1]) % width
     rows = _crops(height, plan, grid[0])
     for (tile_y, crop_y), (tile_x, crop_x) in product(rows, list(_crops(width, plan, grid[1]))):
-        crop = image[:, :, slice(*crop_y), slice(*crop_x)]
+        crop = image[:, :, y[slice(*crop_y)], x[slice(*crop_x)]]
         top, bottom = (edge - crop_y[0] for edge in tile_y)
         left, right = (edge - crop_x[0] for edge in tile_x)
         pieces, part_score = _gradients(parts, look, crop, whole, (top, bottom, left, right))
         for g, piece in zip(found, pieces, strict=True):
-            g[:, :, slice(*tile_y), slice(*tile_x)] = piece[:, :, top:bottom, left:right]
+            g[:, :, y[slice(*tile_y)], x[slice(*tile_x)]] = piece[:, :, top:bottom, left:right]
         score += part_score
     return found, score
 

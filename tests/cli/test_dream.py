@@ -169,7 +169,43 @@ def test_dry_run_writes_nothing(run, photo):
     (event,) = run("dream", photo, "--dry-run", "--json", "--octaves", "2", "--seed", "3").events
     assert event["event"] == "plan"
     assert event["octaves"] == [[69, 46], [96, 64]]
-    assert event["seconds"] > 0
+    assert event["seconds"] == event["predicted_seconds"] > 0
+    assert event["dtype"] == "float32"
+    assert (event["tile"], event["halo"], event["checkpointing"]) == (96, 64, False)
+    assert 10**8 < event["predicted_peak_bytes"] < 10**11
+
+
+def test_the_plan_travels_in_the_recipe(run, photo):
+    assert run("dream", photo, "-o", "a.png", *QUICK, "--tile", "32", "--halo", "40").code == 0
+    assert run("dream", photo, "-o", "b.png", *QUICK).code == 0
+    recipes = [Recipe.from_text(read_recipe(name)).dream for name in ("a.png", "b.png")]
+    assert [(made.tile, made.halo) for made in recipes] == [(32, 40), (96, 64)]
+
+
+def test_a_budget_that_is_too_small(run, photo):
+    found = run("dream", photo, "-o", "a.png", *QUICK, "--max-memory", "5MB")
+    assert found.code == 2
+    assert found.err.startswith("phosphene: E_MEMORY: ") and "0.01 GB are asked for" in found.err
+    assert found.err.count("\n") == 1 and not Path("a.png").exists()
+
+
+def test_memory_that_runs_out_is_told(run, photo, monkeypatch):
+    from phosphene import tile
+
+    gradients, sides = tile.gradients, []
+
+    def strained(*arguments):
+        sides.append(arguments[3].tile)
+        if len(sides) == 1:
+            raise MemoryError
+        return gradients(*arguments)
+
+    make_photo(photo, 160, 200)
+    monkeypatch.setattr(tile, "gradients", strained)
+    found = run("dream", photo, "-o", "a.png", *QUICK)
+    assert found.code == 0
+    assert sides == [0, 96, 96]
+    assert found.err == "note: out of memory; going on with --tile 96\n"
 
 
 def test_a_bad_photo_does_not_stop_the_rest(run, photo):

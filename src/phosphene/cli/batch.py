@@ -99,13 +99,24 @@ def _tell(error: Exception, job: Job, report: Report, debug: bool) -> None:
 
 def _describe(job: Job, picture: Picture, studio: Studio, report: Report) -> None:
     """What `--dry-run` prints for one photo."""
-    from phosphene.cli.estimate import seconds
+    from phosphene.cli import estimate
 
     planned = plan(job, picture, studio)
-    expected = seconds(picture, studio, planned["octaves"])
+    memory = estimate.memory(studio, planned["octaves"])
+    expected = estimate.seconds(picture, studio, planned["octaves"], memory)
     if report.events:
-        report.event("plan", **planned, seconds=expected)
+        report.event(
+            "plan",
+            **planned,
+            tile=memory.tile,
+            halo=memory.halo,
+            checkpointing=False,
+            predicted_peak_bytes=memory.peak,
+            predicted_seconds=expected,
+            seconds=expected,
+        )
         return
+    whole = memory.tile >= max(planned["width"], planned["height"])
     sizes = ", ".join(f"{width}×{height}" for width, height in planned["octaves"])
     for name, value in {
         "photo": planned["photo"],
@@ -116,6 +127,8 @@ def _describe(job: Job, picture: Picture, studio: Studio, report: Report) -> Non
         "octaves": sizes,
         "steps": f"{planned['steps']} in each octave",
         "seed": planned["seed"],
+        "tiles": "none" if whole else f"{memory.tile} px, {memory.halo} px beyond",
+        "memory": f"about {memory.peak / 1e9:.1f} GB at most",
         "time": f"about {expected:.{0 if expected >= 10 else 1}f} s" if expected else "unknown",
     }.items():
         print(f"{name + ':':<11}{printable(str(value))}")

@@ -179,7 +179,9 @@ def dream_photo(
         finally:
             report.stop_progress()
         stopped = None if last.done else recipe.Stop(octave=last.octave + 1, step=last.step + 1)
-        made = whole.model_copy(update={"interrupted": stopped})
+        made = whole.model_copy(
+            update={"interrupted": stopped, "dream": whole.dream.but(tile=last.config.tile)}
+        )
         _save(
             job.output,
             picture.with_tensor(last.full()),
@@ -187,11 +189,11 @@ def dream_photo(
             target,
             report,
         )
-        if made == whole:
+        if stopped == until:
             keeper.remove()
     ended = stopped and stopped.model_dump()
     if ended and not error:
-        later = "; --resume goes on" if job.checkpoint and made != whole else ""
+        later = "; --resume goes on" if job.checkpoint and stopped != until else ""
         report.note(f"stopped at octave {ended['octave']}, step {ended['step']}; saved what there was{later}")
     report.done(
         job.output,
@@ -227,6 +229,8 @@ def _last_frame(
         try:
             for last in frames:
                 report.frame(last)
+                for note in last.notes:
+                    report.note(note)
                 if until and (last.octave + 1, last.step + 1) == (until.octave, until.step):
                     break
                 keeper.keep(last, now=bool(stop.signal))

@@ -1,0 +1,176 @@
+"""The memory plan: the size of tile with which a dream stays within its budget.
+
+    peak = held now + copies of the picture + what a gradient takes per pixel * pixels of a crop
+
+The second is counted on one small crop: every tensor that forward and backward pass hold at a
+time. Chosen once for a run, at the size of its last octave, and written into its settings, so that
+whoever resumes or replays it takes the same tiles. The dtype is never changed.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from phosphene import budget, tile
+from phosphene.config import Dream
+from phosphene.errors import PhospheneError
+from phosphene.lens import Lens
+from phosphene.objective import Objective
+
+PROBE = 256  # px: side of the crop that is measured
+BOUND = 12_000  # bytes per pixel that no network takes: what surely fits isn't measured
+SLACK = 1.06  # what the allocator takes over what it is asked for
+COPIES = 5  # of the picture: the photo, what is moved, the last good one, the gradient, one in work
+TILES = (1024, 896, 768, 640, 512, 448, 384, 320, 256, 192, 160, 128, 96, 64)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """Tile and halo in pixels, and the most bytes that the process is expected to hold with them."""
+
+    tile: int
+    halo: int
+    peak: int
+
+
+def plan(
+    objective: Objective,
+    lens: Lens,
+    config: Dream,
+    size: Sequence[int],
+    *,
+    photo_held: bool = False,
+    measure: bool = True,
+) -> Planned:
+    """The tiles for a dream on `size` (N, H, W), the last octave's; `peak` 0 if nothing was measured.
+
+    `photo_held` says that the photo at that size is in memory already. Without `measure`, nothing
+    is measured where a tile is given or the picture surely fits. Raises E_MEMORY where nothing
+    fits. The objective is bound to the lens.
+    """
+    batch, height, width = size
+    whole = tile.whole(height, width)
+    most = budget.limit(config.max_memory, lens.device)
+    needless = config.tile or (
+        not config.max_memory
+        and height * width <= tile.WHOLE
+        and budget.held(lens.device) + batch * height * width * BOUND < most
+    )
+    if needless and not measure:
+        return Planned(config.tile or whole, config.halo, 0)
+    parts = [part for _, part in objective.by_layer()] if config.balance else [objective]
+    picture = batch * height * width * 3 * 4
+    copies = COPIES + len(parts) - 1 - photo_held
+    fixed = budget.held(lens.device) + copies * picture
+    per_pixel = SLACK * batch * taken(parts, lens, config.seed or 0, height, width)
+
+    def peak(side: int) -> int:
+        return int(fixed + per_pixel * tile.largest(height, width, tile.Plan(side, config.halo)))
+
+    spread = objective.spread and _grows(objective, lens, height, width)
+    if not spread:
+        sides = [whole]
+    elif config.tile:
+        sides = [min(config.tile, whole)]
+    else:
+        sides = [whole] if height * width <= tile.WHOLE else []
+        sides += [side for side in TILES if side < whole]
+    sides = sides or [whole]
+    fitting = next((side for side in sides if peak(side) <= most), None)
+    if fitting is None and (config.max_memory or not config.tile):
+        raise PhospheneError("E_MEMORY", _advice(sides[-1], peak(sides[-1]), most, config, spread, whole))
+    chosen = fitting or sides[-1]
+    return Planned(config.tile or chosen, config.halo, peak(chosen))
+
+
+def taken(parts: Sequence[Objective], lens: Lens, seed: int, height: int, width: int) -> float:
+    """The bytes per pixel that the gradient of `parts` holds at once, counted on a crop of that picture."""
+    rows = min(PROBE, height)
+    columns = min(width, PROBE * PROBE // rows)
+    noise = torch.rand(1, 3, rows, columns, generator=torch.Generator().manual_seed(seed))
+    layers = frozenset().union(*(part.layers for part in parts))
+    parts = [part.at(rows / height, columns / width) for part in parts]
+    crop = noise.to(lens.device)
+    with torch.inference_mode(False), lens.watching(layers) as look:
+        if lens.device.type == "cuda":
+            before = int(torch.cuda.memory_allocated(lens.device))
+            torch.cuda.reset_peak_memory_stats(lens.device)
+            tile.gradients(parts, look, crop, tile.Plan(), (0, 0), None)
+            peak = int(torch.cuda.max_memory_allocated(lens.device))
+            return (peak - before) / (rows * columns)
+        with _Counted() as counted:
+            tile.gradients(parts, look, crop, tile.Plan(), (0, 0), None)
+    return float(counted.peak) / (rows * columns)
+
+
+def halved(side: int, error: BaseException) -> int:
+    """The next smaller tile after memory ran out at `side`; raises `error` again if it isn't that."""
+    if not ran_out(error) or side // 2 < TILES[-1]:
+        raise error
+    return side // 2 // tile.ALIGN * tile.ALIGN
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether `error` says that there was no more memory to be had."""
+    words = str(error).lower()
+    signs = "allocate memory", "out of memory", "not enough memory", "bad_alloc"
+    return (
+        isinstance(error, MemoryError)
+        or getattr(error, "code", "") == "E_MEMORY"
+        or (isinstance(error, RuntimeError) and any(sign in words for sign in signs))
+    )
+
+
+class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the bytes of the tensors that were made inside and live: now, and at most."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.live: dict[int, weakref.ref[Any]] = {}
+        self.now = self.peak = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, Tensor) and tensor.layout == torch.strided:
+                self._count(tensor.untyped_storage())
+        return made
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self.live:
+            return
+
+        def gone(_: object) -> None:
+            if self.live.pop(key, None) is not None:
+                self.now -= size
+
+        self.live[key] = weakref.ref(storage, gone)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+
+
+def _grows(objective: Objective, lens: Lens, height: int, width: int) -> bool:
+    """Whether every layer has more positions in a larger picture, so that its score can be tiled."""
+    like = torch.empty(1, 3, 1, 1, device=lens.device).expand(1, 3, height, width)
+    with lens.watching(objective.layers) as look:
+        return all(grid.stride for grid in tile.grids(look, objective.layers, like).values())
+
+
+def _advice(side: int, peak: int, most: int, config: Dream, spread: bool, whole: int) -> str:
+    what = f"tiles of {side} px" if side < whole else "the picture as a whole"
+    why = "" if spread else "; its score doesn't add up over tiles, so it isn't tiled"
+    asked = "asked for" if config.max_memory else "free"
+    smaller = "a smaller --tile, " if config.tile and spread else ""
+    return (
+        f"{what} would take about {peak / 1e9:.2f} GB{why}; {most / 1e9:.2f} GB are {asked}; "
+        f"give {smaller}a larger --max-memory, or a smaller --max-size or --scale"
+    )
