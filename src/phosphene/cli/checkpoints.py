@@ -119,6 +119,9 @@ def begun_with_seed(jobs: Sequence[Job], skipped: Sequence[str]) -> int | None:
     return None
 
 
+PLANNED = frozenset({"tile", "max_memory"})  # the memory plan fills in the tile; the state knows which
+
+
 def identity(recipe: Recipe) -> dict[str, Any]:
     """All of a recipe that makes another picture or another recipe, except the photo's own name."""
     values = recipe.model_dump(mode="json")
@@ -126,7 +129,7 @@ def identity(recipe: Recipe) -> dict[str, Any]:
     return {
         "photo": photo["sha256"],
         "size": f"{photo['width']}×{photo['height']}",
-        **values["dream"],
+        **{name: value for name, value in values["dream"].items() if name not in PLANNED},
         "weights' SHA-256": values["weights_sha256"],
         **{f"{name}'s SHA-256": sha256 for name, sha256 in values["files"].items()},
         "deterministic": values["deterministic"],

@@ -179,9 +179,9 @@ def dream_photo(
         finally:
             report.stop_progress()
         stopped = None if last.done else recipe.Stop(octave=last.octave + 1, step=last.step + 1)
-        made = whole.model_copy(
-            update={"interrupted": stopped, "dream": whole.dream.but(tile=last.config.tile)}
-        )
+        tiled = last.config.tile < max(last.photo.shape[-2:])  # else the picture was one tile
+        used = whole.dream.but(tile=last.config.tile) if tiled else whole.dream
+        made = whole.model_copy(update={"interrupted": stopped, "dream": used})
         _save(
             job.output,
             picture.with_tensor(last.full()),
