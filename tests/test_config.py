@@ -35,6 +35,8 @@ FIELDS = {
     "tile": 0,
     "halo": 64,
     "max_memory": "",
+    "plain": False,
+    "compile": False,
     "threads": 0,
 }
 RANGES = {  # lowest, highest

@@ -108,6 +108,10 @@ class Dream(BaseModel):
         pattern=r"^(?i:[0-9]{1,12}(\.[0-9]{1,9})?\s?([kmgt]i?)?b?)?$",
         description="the most memory to take, such as 2GB or 500MB; '' = most of what is free",
     )
+    plain: bool = Field(False, description="without the fast path: the same picture up to rounding, slower")
+    compile: bool = Field(
+        False, description="compile the network with torch.compile first, which takes minutes: for long runs"
+    )
     threads: int = Field(0, ge=0, le=1024, description="processor threads; 0 = all")
 
     @classmethod

@@ -28,7 +28,8 @@ class Lens:
     The network's input is `(scale * image - mean) / std` with the image's channels in
     `channel_order`; images are `[N, 3, H, W]`, RGB, 0..1. The lens works on a frozen copy: hooks,
     mode and gradients of the module that was passed in are never touched. Unless it is `plain`, its
-    steps are fused where the layers that are watched allow it; the values are the same.
+    steps are fused where the layers that are watched allow it; the values are the same. With `compile`
+    they are compiled by PyTorch when layers are watched for the first time; E_DEVICE where that can't be.
     """
 
     def __init__(
@@ -46,6 +47,8 @@ class Lens:
         device: str | torch.device = "cpu",
         dtype: str = "float32",
         plain: bool = False,
+        compile: bool = False,  # noqa: A002
+        notes: Sequence[str] = (),
     ) -> None:
         if sorted(channel_order) != ["b", "g", "r"]:
             raise PhospheneError("E_PARAM", f"channel_order is {channel_order!r}, expected 'rgb' or 'bgr'")
@@ -57,7 +60,9 @@ class Lens:
         self.weights_sha256 = weights_sha256
         self.device = torch.device(device)
         self.dtype = dtype
-        self.plain = plain or dtype != "float32" or self.device.type != "cpu"
+        self.plain = not compile and (plain or dtype != "float32" or self.device.type != "cpu")
+        self.compile, self._exact = compile, plain
+        self.notes = tuple(notes)  # what a person should know of how it came about
         self._order = ["rgb".index(channel) for channel in channel_order]
         self._scale = scale
         with torch.inference_mode(False):
@@ -65,7 +70,9 @@ class Lens:
             self._mean = torch.tensor(mean, device=self.device).view(1, -1, 1, 1)
             self._std = torch.tensor(std, device=self.device).view(1, -1, 1, 1)
         self.layers: tuple[str, ...] = tuple(name for name, _ in self.module.named_modules() if name)
-        self._fast = ascent.Fast(self.module)
+        self._fast = (
+            ascent.Compiled(self.module, self.device, not plain) if compile else ascent.Fast(self.module)
+        )
 
     def __repr__(self) -> str:
         return f"Lens({self.name!r}, {len(self.layers)} layers, {self.dtype} on {self.device})"
@@ -154,7 +161,7 @@ class Lens:
         parts = dict(self.module.named_modules())
         handles = [parts[layer].register_forward_hook(capture(layer)) for layer in wanted]
         try:
-            with ascent.kept() if fast else nullcontext():
+            with ascent.kept() if fast else nullcontext(), ascent.exact(self._exact):
                 yield look
         finally:
             for handle in handles:

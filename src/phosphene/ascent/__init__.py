@@ -3,6 +3,7 @@
 `ready` is a frozen copy that computes what the module does, step by step: the plain path. `Fast`
 is the same computation made quick, for the layers that are watched: nothing past the last of them,
 batch norm and activation inside their convolution, only the gradients that lead to the image.
+`Compiled` does the like by way of torch.compile.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import copy
 import torch
 from torch import nn
 
+from phosphene.ascent.compiled import Compiled
 from phosphene.ascent.fast import Fast
 from phosphene.ascent.heap import kept
+from phosphene.ascent.toolchain import exact
 
-__all__ = ["DTYPES", "Fast", "kept", "ready"]
+__all__ = ["DTYPES", "Compiled", "Fast", "exact", "kept", "ready"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

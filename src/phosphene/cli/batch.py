@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -61,7 +62,8 @@ def dream_all(
             error = caught
         else:
             if studio is None:
-                studio = prepare(dream, deterministic=target.deterministic)
+                studio = prepare(dream, deterministic=target.deterministic, compiled=not target.dry_run)
+                _get_ready(studio, report)
                 _same_weights(studio, weights_sha256)
             try:
                 if target.dry_run:
@@ -80,6 +82,17 @@ def dream_all(
     if stop.signal:
         return stop.code
     return (1 if len(jobs) > 1 else 2) if failed else 0
+
+
+def _get_ready(studio: Studio, report: Report) -> None:
+    """Compile if that is wanted, and tell what there is to know of the network."""
+    for note in studio.lens.notes:
+        report.note(note)
+    if studio.lens.compile:
+        report.note("compiling; the first time this takes minutes")
+        began = time.monotonic()
+        with studio.lens.watching(studio.objective.layers):
+            report.note(f"compiling: {time.monotonic() - began:.1f} s")
 
 
 def _same_weights(studio: Studio, sha256: str) -> None:

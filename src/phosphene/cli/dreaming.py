@@ -49,8 +49,11 @@ class Studio:
     deterministic: bool
 
 
-def prepare(dream: Dream, *, deterministic: bool = False) -> Studio:
-    """Load and bind everything; seconds, most of them for importing torch."""
+def prepare(dream: Dream, *, deterministic: bool = False, compiled: bool = True) -> Studio:
+    """Load and bind everything; seconds, most of them for importing torch.
+
+    `compiled`: as far as the dream asks for it.
+    """
     from phosphene import models
 
     if models.find(dream.model).needs_weights and not dream.weights:
@@ -64,9 +67,16 @@ def prepare(dream: Dream, *, deterministic: bool = False) -> Studio:
     torch.use_deterministic_algorithms(deterministic, warn_only=True)
     objective = objective_of(dream)
     files = {name: recipe.file_sha256(name) for name in [*guides(objective.text), dream.mask] if name}
-    lens = models.load(dream.model, dream.weights, device=dream.device, dtype=dream.dtype)
+    lens = models.load(
+        dream.model,
+        dream.weights,
+        device=dream.device,
+        dtype=dream.dtype,
+        plain=dream.plain,
+        compile=dream.compile and compiled,
+    )
     return Studio(
-        dream=dream,
+        dream=dream.but(dtype=lens.dtype),
         lens=lens,
         objective=objective.bind(lens),
         mask=_mask(dream.mask),

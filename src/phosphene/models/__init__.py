@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from phosphene.errors import PhospheneError, nearest
 
@@ -63,10 +63,20 @@ def find(name: str) -> Model:
     )
 
 
-def load(name: str, weights: str = "", *, device: str = "auto", dtype: str = "float32") -> Lens:
+def load(
+    name: str,
+    weights: str = "",
+    *,
+    device: str = "auto",
+    dtype: str = "float32",
+    plain: bool = False,
+    compile: bool = False,  # noqa: A002
+) -> Lens:
     """The network `name` as a `Lens`, with the weights of the file `weights` ('' = its package's own).
 
-    `device` is auto, cpu, cuda, cuda:N or mps; `dtype` float32, bfloat16 or float16.
+    `device` is auto, cpu, cuda, cuda:N or mps; `dtype` float32, bfloat16 or float16, where the
+    processor has such arithmetic of its own: else the lens is float32 and its `notes` say so. `plain`
+    is without the fast path, `compile` with torch.compile.
     Errors: E_MODEL, E_WEIGHTS, E_DEVICE, E_PARAM.
     """
     model = find(name)
@@ -76,13 +86,15 @@ def load(name: str, weights: str = "", *, device: str = "auto", dtype: str = "fl
             f"no package brings the weights of {name}; give the file that you have, as in "
             f"`--weights {name}.safetensors` or `--weights {name}.caffemodel`",
         )
-    from phosphene.models.device import pick
+    from phosphene.models.device import arithmetic, pick
 
     where = pick(device)
+    used, notes = arithmetic(dtype, where)
+    how: dict[str, Any] = {"device": where, "dtype": used, "plain": plain, "compile": compile, "notes": notes}
     if name == "bvlc_googlenet":
         from phosphene.models import bvlc_googlenet
 
-        return bvlc_googlenet.lens(weights, device=where, dtype=dtype)
+        return bvlc_googlenet.lens(weights, **how)
     from phosphene.models import efficientnet_lite
 
-    return efficientnet_lite.lens(name, weights, device=where, dtype=dtype)
+    return efficientnet_lite.lens(name, weights, **how)

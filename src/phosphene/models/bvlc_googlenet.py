@@ -9,6 +9,7 @@ Input: BGR, 0..255, minus the mean.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -126,10 +127,11 @@ def top() -> Iterator[tuple[str, nn.Module]]:
     yield "prob", nn.Softmax(1)
 
 
-def lens(
-    file: str, *, device: str = "cpu", dtype: str = "float32", mean: tuple[float, ...] = MEAN_DREAM
-) -> Lens:
-    """The network with the weights of `file` (safetensors, caffemodel or a state dict), made to dream."""
+def lens(file: str, *, mean: tuple[float, ...] = MEAN_DREAM, **how: Any) -> Lens:
+    """The network with the weights of `file` (safetensors, caffemodel or a state dict), made to dream.
+
+    `how` are a `Lens`'s device, dtype, plain and compile.
+    """
     network = BVLCGoogLeNet()
     state, sha256 = weights.read(file)
     weights.fit(network, state, file)
@@ -142,6 +144,5 @@ def lens(
         classes=imagenet.names(),
         head="loss3/classifier",
         weights_sha256=sha256,
-        device=device,
-        dtype=dtype,
+        **how,
     )

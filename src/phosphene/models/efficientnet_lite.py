@@ -7,6 +7,7 @@ The packages' state dicts have names of their own, but the same tensors in the s
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import timm
 from torch import Tensor
@@ -21,8 +22,11 @@ PACKAGES = {
 }
 
 
-def lens(name: str, file: str = "", *, device: str = "cpu", dtype: str = "float32") -> Lens:
-    """`efficientnet_lite0` or `efficientnet_lite2`; `file` may use timm's names or the package's."""
+def lens(name: str, file: str = "", **how: Any) -> Lens:
+    """`efficientnet_lite0` or `efficientnet_lite2`; `file` may use timm's names or the package's.
+
+    `how` are a `Lens`'s device, dtype, plain and compile.
+    """
     network = timm.create_model(f"tf_{name}", pretrained=False)
     file = file or packaged(name)
     state, sha256 = weights.read(file)
@@ -37,8 +41,7 @@ def lens(name: str, file: str = "", *, device: str = "cpu", dtype: str = "float3
         classes=imagenet.names(),
         head="classifier",
         weights_sha256=sha256,
-        device=device,
-        dtype=dtype,
+        **how,
     )
 
 
