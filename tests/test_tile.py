@@ -1,5 +1,7 @@
 """Tiled gradients equal untiled ones, on networks with every kind of padding."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,12 @@ from numpy.random import RandomState
 
 from networks import branching, photo, strided, unpadded
 from phosphene import tile, words
+from phosphene.config import Dream
+from phosphene.expression import parse
 from phosphene.lens import Lens
+from phosphene.models import load
+from phosphene.octave import resampled
+from phosphene.picture import open_picture
 from phosphene.tile import Plan
 
 
@@ -163,3 +170,27 @@ class TestPlan:
         shifts = np.array([tile.shift(Plan(128, 64), random) for _ in range(200)])
         assert set(np.unique(shifts)) == {0, 32, 64, 96}
         assert tile.shift(Plan(), random) == (0, 0)
+
+
+@pytest.mark.slow
+def test_no_seam_with_the_default_halo():
+    """On tile borders the gradient is as large as the untiled one there: within 2%, over some steps."""
+    picture = open_picture(Path(__file__).parents[1] / "examples" / "photo.jpg")
+    image = resampled(picture.tensor(), (400, 448))
+    config, lens, random = Dream(), load("efficientnet_lite2", device="cpu"), RandomState(0)
+    parts, plan = [parse(config.objective).bind(lens)], Plan(160, config.halo)
+    on, off = [], []
+    with lens.watching(parts[0].layers) as look:
+        whole = tile.grids(look, parts[0].layers, image)
+        ((untiled,), _) = tile.gradients(parts, look, image, Plan(), (0, 0), None)
+        for _ in range(4):
+            grid = tile.shift(plan, random)
+            ((tiled,), _) = tile.gradients(parts, look, image, plan, grid, whole)
+            border = torch.zeros(400, 448, dtype=torch.bool)
+            for y in range(grid[0] or 160, 400, 160):
+                border[y - 2 : y + 2] = True
+            for x in range(grid[1] or 160, 448, 160):
+                border[:, x - 2 : x + 2] = True
+            for ratios, where in ((on, border), (off, ~border)):
+                ratios.append(float(tiled[..., where].abs().mean() / untiled[..., where].abs().mean()))
+    assert abs(np.mean(on) / np.mean(off) - 1) < 0.02

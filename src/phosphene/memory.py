@@ -28,6 +28,7 @@ from phosphene.objective import Objective
 PROBE = 256  # px: side of the crop that is measured
 BOUND = 12_000  # bytes per pixel that no network takes: what surely fits isn't measured
 SLACK = 1.06  # what the allocator takes over what it is asked for
+HOLES, MOST_HOLES = 0.45, 3e8  # what crops of changing size leave unused between them on a CPU: share, bytes
 COPIES = 5  # of the picture: the photo, what is moved, the last good one, the gradient, one in work
 TILES = (1024, 896, 768, 640, 512, 448, 384, 320, 256, 192, 160, 128, 96, 64)
 
@@ -73,7 +74,9 @@ def plan(
     per_pixel = SLACK * batch * taken(parts, lens, config.seed or 0, height, width)
 
     def peak(side: int) -> int:
-        return int(fixed + per_pixel * tile.largest(height, width, tile.Plan(side, config.halo)))
+        taken = per_pixel * tile.largest(height, width, tile.Plan(side, config.halo))
+        holes = min(HOLES * taken, MOST_HOLES) if side < whole and lens.device.type == "cpu" else 0
+        return int(fixed + taken + holes)
 
     spread = objective.spread and _grows(objective, lens, height, width)
     if not spread:
