@@ -37,6 +37,7 @@ FIELDS = {
     "max_memory": "",
     "plain": False,
     "compile": False,
+    "checkpointing": False,
     "threads": 0,
 }
 RANGES = {  # lowest, highest

@@ -28,8 +28,23 @@ def lens():
 def per_pixel(monkeypatch):
     """A process that holds 100 MB, a network that takes 1000 bytes per pixel."""
     monkeypatch.setattr(budget, "held", lambda device: 10**8)
+    monkeypatch.setattr(budget, "highest", lambda device: 10**8)
     monkeypatch.setattr(budget, "free", lambda device: 10**11)
     monkeypatch.setattr(memory, "taken", lambda *_: 1000.0)
+
+
+class Again(Lens):
+    """A lens that takes 400 bytes per pixel where it computes activations again; the values are the same."""
+
+    def watching(self, layers, checkpointing=False):
+        self.checkpointing = checkpointing
+        return super().watching(layers)
+
+
+@pytest.fixture
+def again(per_pixel, monkeypatch):
+    monkeypatch.setattr(memory, "taken", lambda *a: 400.0 if a[-1] else 1000.0)
+    return Again(strided())
 
 
 def planned(lens, objective="3", size=POSTER, **settings):
@@ -72,8 +87,12 @@ class TestPlan:
         crop = tile.largest(3000, 4000, tile.Plan(512, 32))
         assert found.tile == 512 and found.halo == 32
         assert 576**2 <= crop <= 640**2
-        gradient = 1000 * memory.SLACK * crop
-        assert found.peak == int(10**8 + 5 * 144e6 + (1 + memory.HOLES) * gradient)
+        assert not found.checkpointing
+        assert found.peak == int(10**8 + 5 * 144e6 + 1000 * memory.SLACK * crop)
+
+    def test_the_peak_is_never_less_than_it_was(self, lens, per_pixel, monkeypatch):
+        monkeypatch.setattr(budget, "highest", lambda device: 5 * 10**9)
+        assert planned(lens, max_memory="3GB").peak == 5 * 10**9
 
     def test_a_part_more_is_a_gradient_more(self, lens, per_pixel):
         blend, balance = "3 + 5", {"tile": 512}
@@ -123,6 +142,52 @@ class TestPlan:
         with pytest.raises(PhospheneError, match=r"as a whole would take .*doesn't add up") as caught:
             planned(lens, objective, max_memory="2GB")
         assert caught.value.code == "E_MEMORY"
+
+
+class TestCheckpointing:
+    @pytest.mark.parametrize(("limit", "tile", "checkpointing"), [("2GB", 0, False), ("1.0GB", 256, True)])
+    def test_is_chosen_where_no_decent_tile_fits(self, again, limit, tile, checkpointing):
+        found = planned(again, max_memory=limit)
+        assert found.checkpointing == checkpointing
+        assert found.tile >= memory.DECENT and found.tile >= tile
+        assert found.peak <= budget.parsed(limit)
+
+    def test_small_tiles_come_last(self, again):
+        found = planned(again, max_memory="880MB")
+        assert found.tile < memory.DECENT
+
+    def test_makes_a_score_fit_that_does_not_add_up(self, again):
+        whole = tile.whole(3000, 4000)
+        for limit, checkpointing in (("20GB", False), ("8GB", True)):
+            found = planned(again, "5:1@3,4", max_memory=limit)
+            assert (found.tile, found.checkpointing) == (whole, checkpointing)
+        with pytest.raises(PhospheneError, match=r"computed again, would take .*doesn't add up") as caught:
+            planned(again, "5:1@3,4", max_memory="5GB")
+        assert caught.value.code == "E_MEMORY"
+
+    def test_may_be_asked_for(self, again):
+        assert planned(again, checkpointing=True, max_memory="20GB").checkpointing
+
+    def test_is_refused_where_the_lens_cannot(self):
+        class Keeps:
+            name = "a lens"
+
+            def watching(self, layers):
+                return None
+
+        with pytest.raises(PhospheneError, match="keeps its activations") as caught:
+            memory.watching(Keeps(), ["3"], checkpointing=True)
+        assert caught.value.code == "E_PARAM"
+
+    def test_a_run_carries_it_and_goes_on_with_it(self, again):
+        image = photo(1, 3, 97, 131)
+        frames = list(dream(image, "5", again, CONFIG.but(checkpointing=True)))
+        assert again.checkpointing and all(frame.config.checkpointing for frame in frames)
+        *_, last = dream(image, "5", Lens(strided()), CONFIG)
+        assert torch.equal(frames[-1].image, last.image)
+        again.checkpointing = False
+        *_, last = dream(image, "5", again, CONFIG, resume=frames[1].state())
+        assert again.checkpointing and torch.equal(frames[-1].image, last.image)
 
 
 class TestARun:

@@ -107,34 +107,35 @@ def test_the_grid_of_a_vector_does_not_grow():
 sides, tiles = st.integers(1, 700), st.integers(1, 12).map(lambda n: n * tile.ALIGN)
 
 
-@settings(max_examples=200)
-@given(sides, tiles, st.integers(0, 200), st.randoms(use_true_random=False))
-def test_spans_cover_a_side_exactly(length, side, halo, random):
-    plan = Plan(side, halo)
-    shift = random.randrange(side // tile.ALIGN) * tile.ALIGN
+@settings(max_examples=300)
+@given(sides, st.integers(16, 400), st.integers(0, 200), st.randoms(use_true_random=False))
+def test_spans_cover_a_side_exactly_and_crops_are_equal(length, side, halo, random):
+    plan = tile.plan(length, 1, side, halo, True)
+    shift, _ = tile.shift(plan, RandomState(random.randrange(1000)))
     crops = list(tile._crops(length, plan, shift))
     assert [i for span, _ in crops for i in range(*span)] == list(range(length))
+    assert len({last - first for _, (first, last) in crops}) == 1
     for (start, end), (first, last) in crops:
-        assert end - start <= side
+        assert start < end
         assert 0 <= first <= max(0, start - halo) and first % tile.ALIGN == 0
         assert min(length, end + halo) <= last <= length
-        assert (last - first) % tile.ALIGN == length % tile.ALIGN or last == length
-        assert last - first < side + 2 * halo + 2 * tile.ALIGN
+        assert (last - first) % tile.ALIGN == length % tile.ALIGN
+    if len(crops) > 2:
+        assert len({end - start for (start, end), _ in crops[1:-1]} - {tile._sides(length, plan)[1]}) == 0
+        assert crops[0][1][1] <= max(side, 32) + 2 * max(halo, tile.SHIFT) + 3 * tile.ALIGN
 
 
 @settings(max_examples=50)
 @given(sides, sides, tiles, st.integers(0, 100), st.randoms(use_true_random=False))
-def test_no_crop_is_larger_than_the_largest(height, width, side, halo, random):
+def test_all_crops_are_the_largest(height, width, side, halo, random):
     plan = tile.plan(height, width, side, halo, True)
     grid = tile.shift(plan, RandomState(random.randrange(1000)))
-    areas = [height * width]
-    if plan.tile:
-        rows, columns = (
-            [last - first for _, (first, last) in tile._crops(length, plan, start)]
-            for length, start in zip((height, width), grid, strict=True)
-        )
-        areas = [a * b for a in rows for b in columns]
-    assert max(areas) <= tile.largest(height, width, Plan(side, halo)) <= height * width
+    rows, columns = (
+        [last - first for _, (first, last) in tile._crops(length, plan, start)]
+        for length, start in zip((height, width), grid, strict=True)
+    )
+    assert {a * b for a in rows for b in columns} == {tile.largest(height, width, plan)}
+    assert sum(rows) * sum(columns) <= tile.pixels(height, width, plan)
 
 
 @pytest.mark.parametrize("roll", [(0, 0), (5, -7), (-40, 300)])
@@ -165,11 +166,17 @@ class TestPlan:
     def test_a_score_that_does_not_add_up_is_never_tiled(self, size):
         assert tile.plan(*size, 64, 64, False) == Plan()
 
-    def test_the_grid_is_shifted_over_a_whole_tile(self):
+    def test_the_grid_is_shifted_to_both_sides(self):
         random = RandomState(0)
-        shifts = np.array([tile.shift(Plan(128, 64), random) for _ in range(200)])
-        assert set(np.unique(shifts)) == {0, 32, 64, 96}
+        shifts = np.array([tile.shift(Plan(512, 32), random) for _ in range(200)])
+        assert set(np.unique(shifts)) == {-64, -32, 0, 32, 64}
+        assert set(np.unique([tile.shift(Plan(128, 64), random) for _ in range(99)])) == {-32, 0, 32}
         assert tile.shift(Plan(), random) == (0, 0)
+
+    def test_tiles_are_as_few_as_can_be(self):
+        plan = Plan(512, 64)
+        for height, tiles in ((512, 1), (513, 2), (1024, 2), (4000, 8)):
+            assert len(list(tile._crops(height, plan, -64))) == tiles
 
 
 @pytest.mark.slow
@@ -187,9 +194,9 @@ def test_no_seam_with_the_default_halo():
             grid = tile.shift(plan, random)
             ((tiled,), _) = tile.gradients(parts, look, image, plan, grid, whole)
             border = torch.zeros(400, 448, dtype=torch.bool)
-            for y in range(grid[0] or 160, 400, 160):
+            for (y, _), _ in list(tile._crops(400, plan, grid[0]))[1:]:
                 border[y - 2 : y + 2] = True
-            for x in range(grid[1] or 160, 448, 160):
+            for (x, _), _ in list(tile._crops(448, plan, grid[1]))[1:]:
                 border[:, x - 2 : x + 2] = True
             for ratios, where in ((on, border), (off, ~border)):
                 ratios.append(float(tiled[..., where].abs().mean() / untiled[..., where].abs().mean()))

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import torch
 
 from phosphene.errors import PhospheneError
+
+resource: Any = None
+with suppress(ImportError):  # Windows has none
+    import resource
 
 SHARE = 0.8  # of what is free, where no limit was asked for
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -38,6 +45,16 @@ def held(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.memory_allocated(device)
     return int(psutil.Process().memory_info().rss)
+
+
+def highest(device: torch.device) -> int:
+    """The most bytes that this process has held at a time, as `held` counts them."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    if resource is None:  # Windows
+        return int(psutil.Process().memory_info().peak_wset)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def free(device: torch.device) -> int:

@@ -51,7 +51,9 @@ def dream(
     if resume is not None:
         then = settings_of(resume)
         config = config.but(
-            seed=then.seed if config.seed is None else config.seed, tile=config.tile or then.tile
+            seed=then.seed if config.seed is None else config.seed,
+            tile=config.tile or then.tile,
+            checkpointing=config.checkpointing or then.checkpointing,
         )
     photo, config = _prepared(_pixels("image", image, (3,), 0, 1, lens), config)
     objective = (expression.parse(objective) if isinstance(objective, str) else objective).bind(lens)
@@ -71,7 +73,8 @@ def dream(
             photo_held=True,
             measure=bool(config.max_memory),
         )
-        config = config.but(tile=planned.tile)
+    config = config.but(tile=planned.tile, checkpointing=planned.checkpointing)
+    with memory.watching(lens, objective.layers, config.checkpointing) as look:
         bases = pyramid(photo, sizes, lost)
         added = _detail(detail, bases[0], lens)
         del bases[: start.get("octave", 0)]

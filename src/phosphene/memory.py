@@ -10,8 +10,11 @@ whoever resumes or replays it takes the same tiles. The dtype is never changed.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
+from inspect import signature
 from typing import Any
 
 import torch
@@ -22,23 +25,27 @@ from torch.utils._pytree import tree_leaves
 from phosphene import budget, tile
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
-from phosphene.lens import Lens
+from phosphene.lens import Lens, Look
 from phosphene.objective import Objective
 
 PROBE = 256  # px: side of the crop that is measured
 BOUND = 12_000  # bytes per pixel that no network takes: what surely fits isn't measured
-SLACK = 1.06  # what the allocator takes over what it is asked for
-HOLES, MOST_HOLES = 0.45, 3e8  # what crops of changing size leave unused between them on a CPU: share, bytes
+SLACK = 1.25  # what the allocator takes over what it is asked for
+DECENT = 256  # px: with smaller tiles the halo takes more time than computing activations again
 COPIES = 5  # of the picture: the photo, what is moved, the last good one, the gradient, one in work
-TILES = (1024, 896, 768, 640, 512, 448, 384, 320, 256, 192, 160, 128, 96, 64)
+TILES = (*range(1024, 256, -64), 256, 224, 192, 160, 128, 96, 64)
 
 
 @dataclass(frozen=True)
 class Planned:
-    """Tile and halo in pixels, and the most bytes that the process is expected to hold with them."""
+    """Tile and halo in pixels, and the most bytes that the process is expected to hold with them.
+
+    With `checkpointing` activations are computed again instead of kept.
+    """
 
     tile: int
     halo: int
+    checkpointing: bool
     peak: int
 
 
@@ -55,7 +62,8 @@ def plan(
 
     `photo_held` says that the photo at that size is in memory already. Without `measure`, nothing
     is measured where a tile is given or the picture surely fits. Raises E_MEMORY where nothing
-    fits. The objective is bound to the lens.
+    fits. The objective is bound to the lens. Where no decent tile fits, or the score can't be tiled,
+    activations are computed again instead of kept.
     """
     batch, height, width = size
     whole = tile.whole(height, width)
@@ -66,19 +74,37 @@ def plan(
         and budget.held(lens.device) + batch * height * width * BOUND < most
     )
     if needless and not measure:
-        return Planned(config.tile or whole, config.halo, 0)
+        return Planned(config.tile or whole, config.halo, config.checkpointing, 0)
     parts = [part for _, part in objective.by_layer()] if config.balance else [objective]
     picture = batch * height * width * 3 * 4
     copies = COPIES + len(parts) - 1 - photo_held
-    fixed = budget.held(lens.device) + copies * picture
-    per_pixel = SLACK * batch * taken(parts, lens, config.seed or 0, height, width)
 
-    def peak(side: int) -> int:
-        taken = per_pixel * tile.largest(height, width, tile.Plan(side, config.halo))
-        holes = min(HOLES * taken, MOST_HOLES) if side < whole and lens.device.type == "cpu" else 0
-        return int(fixed + taken + holes)
+    @cache
+    def per_pixel(checkpointing: bool) -> float:
+        return SLACK * batch * taken(parts, lens, config.seed or 0, height, width, checkpointing)
+
+    per_pixel(config.checkpointing)
+    fixed = budget.held(lens.device) + copies * picture  # with what the first gradient has left behind
+
+    def peak(side: int, checkpointing: bool) -> int:
+        crop = tile.largest(height, width, tile.Plan(side, config.halo))
+        return int(fixed + per_pixel(checkpointing) * crop)
 
     spread = objective.spread and _grows(objective, lens, height, width)
+    ways = _ways(config, height, width, spread)
+    if not config.checkpointing and not can_checkpoint(lens):
+        ways = [(side, again) for side, again in ways if not again]
+    chosen = next((way for way in ways if peak(*way) <= most), None)
+    if chosen is None and (config.max_memory or not config.tile):
+        least = min(ways, key=lambda way: peak(*way))
+        raise PhospheneError("E_MEMORY", _advice(least, peak(*least), most, config, spread, whole))
+    side, again = chosen or ways[0]
+    return Planned(config.tile or side, config.halo, again, max(peak(side, again), budget.highest(lens.device)))
+
+
+def _ways(config: Dream, height: int, width: int, spread: bool) -> list[tuple[int, bool]]:
+    """Sides of tiles, and whether activations are computed again: what is to be tried, best first."""
+    whole = tile.whole(height, width)
     if not spread:
         sides = [whole]
     elif config.tile:
@@ -86,15 +112,38 @@ def plan(
     else:
         sides = [whole] if height * width <= tile.WHOLE else []
         sides += [side for side in TILES if side < whole]
-    sides = sides or [whole]
-    fitting = next((side for side in sides if peak(side) <= most), None)
-    if fitting is None and (config.max_memory or not config.tile):
-        raise PhospheneError("E_MEMORY", _advice(sides[-1], peak(sides[-1]), most, config, spread, whole))
-    chosen = fitting or sides[-1]
-    return Planned(config.tile or chosen, config.halo, peak(chosen))
+        sides = sides or [whole]
+    if config.checkpointing:
+        return [(side, True) for side in sides]
+    least = min(DECENT, sides[0])
+    decent = [side for side in sides if side >= least]
+    return [
+        *((side, False) for side in decent),
+        *((side, True) for side in decent),
+        *((side, again) for side in sides if side < least for again in (False, True)),
+    ]
 
 
-def taken(parts: Sequence[Objective], lens: Lens, seed: int, height: int, width: int) -> float:
+def can_checkpoint(lens: Lens) -> bool:
+    """Whether this lens can compute activations again instead of keeping them."""
+    return "checkpointing" in signature(lens.watching).parameters
+
+
+def watching(
+    lens: Lens, layers: Iterable[str], checkpointing: bool = False
+) -> AbstractContextManager[Look]:
+    """`lens.watching(layers)`, with activations computed again instead of kept where that is planned."""
+    if checkpointing and not can_checkpoint(lens):
+        raise PhospheneError(
+            "E_PARAM", f"{lens.name} keeps its activations; leave --checkpointing out, or give a smaller --tile"
+        )
+    how: dict[str, Any] = {"checkpointing": True} if checkpointing else {}
+    return lens.watching(layers, **how)
+
+
+def taken(
+    parts: Sequence[Objective], lens: Lens, seed: int, height: int, width: int, checkpointing: bool = False
+) -> float:
     """The bytes per pixel that the gradient of `parts` holds at once, counted on a crop of that picture."""
     rows = min(PROBE, height)
     columns = min(width, PROBE * PROBE // rows)
@@ -102,7 +151,7 @@ def taken(parts: Sequence[Objective], lens: Lens, seed: int, height: int, width:
     layers = frozenset().union(*(part.layers for part in parts))
     parts = [part.at(rows / height, columns / width) for part in parts]
     crop = noise.to(lens.device)
-    with torch.inference_mode(False), lens.watching(layers) as look:
+    with torch.inference_mode(False), watching(lens, layers, checkpointing) as look:
         if lens.device.type == "cuda":
             before = int(torch.cuda.memory_allocated(lens.device))
             torch.cuda.reset_peak_memory_stats(lens.device)
@@ -168,8 +217,12 @@ def _grows(objective: Objective, lens: Lens, height: int, width: int) -> bool:
         return all(grid.stride for grid in tile.grids(look, objective.layers, like).values())
 
 
-def _advice(side: int, peak: int, most: int, config: Dream, spread: bool, whole: int) -> str:
+def _advice(
+    way: tuple[int, bool], peak: int, most: int, config: Dream, spread: bool, whole: int
+) -> str:
+    side, again = way
     what = f"tiles of {side} px" if side < whole else "the picture as a whole"
+    what += ", its activations computed again," if again else ""
     why = "" if spread else "; its score doesn't add up over tiles, so it isn't tiled"
     asked = "asked for" if config.max_memory else "free"
     smaller = "a smaller --tile, " if config.tile and spread else ""

@@ -8,6 +8,7 @@ the grid is shifted at random in every step, so that no seam stays in one place.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
@@ -22,6 +23,7 @@ from phosphene.objective import Grid, Grids, Objective
 
 ALIGN = 32  # px: tiles start where every layer's grid does, so strided layers see the same phase
 WHOLE = 1536 * 1024  # px: up to here one tile is quickest
+SHIFT = 64  # px: how far the grid moves to either side at least, as seams mustn't stay in one place
 SMALLEST = 16  # px: a tile that is smaller is a mistake
 GROWTH = 128  # px: a multiple of every stride, by which a picture grows to find them
 Span = tuple[int, int]
@@ -51,33 +53,18 @@ def whole(height: int, width: int) -> int:
 
 def largest(height: int, width: int, plan: Plan) -> int:
     """The pixels of the largest crop that `plan` makes of a picture, wherever its grid is."""
-    rows, columns = (
-        max(max(crops) for crops in _lengths(side, height, width, plan)) for side in (height, width)
-    )
-    return rows * columns
+    return math.prod(_sides(side, plan)[2] for side in (height, width))
 
 
-def pixels(height: int, width: int, plan: Plan) -> float:
-    """The pixels of all crops together, on average over the places of the grid: what takes time."""
-    rows, columns = (
-        [sum(crops) for crops in _lengths(side, height, width, plan)] for side in (height, width)
-    )
-    return sum(rows) / len(rows) * sum(columns) / len(columns)
-
-
-def _lengths(side: int, height: int, width: int, plan: Plan) -> list[list[int]]:
-    """The lengths of the crops along a side, for every place of the grid."""
-    if not 0 < plan.tile < max(height, width):
-        return [[side]]
-    shifts = range(0, plan.tile, ALIGN)
-    return [[last - first for _, (first, last) in _crops(side, plan, shift)] for shift in shifts]
+def pixels(height: int, width: int, plan: Plan) -> int:
+    """The pixels of all crops together: what takes time."""
+    return math.prod(count * crop for count, _, crop in (_sides(side, plan) for side in (height, width)))
 
 
 def shift(plan: Plan, random: RandomState) -> tuple[int, int]:
-    """A random place (y, x) for the grid of tiles, in pixels."""
-    if not plan.tile:
-        return 0, 0
-    y, x = random.randint(0, max(1, plan.tile // ALIGN), 2) * ALIGN
+    """A random place (y, x) for the grid of tiles, in pixels to either side of the middle."""
+    reach = _reach(plan) // ALIGN
+    y, x = random.randint(-reach, reach + 1, 2) * ALIGN
     return int(y), int(x)
 
 
@@ -128,6 +115,7 @@ def gradients(
         for g, piece in zip(found, pieces, strict=True):
             g[:, :, y[slice(*tile_y)], x[slice(*tile_x)]] = piece[:, :, top:bottom, left:right]
         score += part_score
+        del crop, pieces, piece  # what would lie in the way of the next crop's
     return found, score
 
 
@@ -154,14 +142,32 @@ def _aligned(size: int) -> int:
     return -(-size // ALIGN) * ALIGN
 
 
+def _reach(plan: Plan) -> int:
+    """How far the grid is shifted: the first and the last crop have that to spare, with a halo on one side."""
+    return min(max(plan.halo, SHIFT), plan.tile // 4) // ALIGN * ALIGN
+
+
+def _sides(length: int, plan: Plan) -> tuple[int, int, int]:
+    """Along one side: how many tiles there are, a tile's length, a crop's."""
+    most = max(ALIGN, plan.tile // ALIGN * ALIGN)
+    if not plan.tile or length <= plan.tile:
+        return 1, length, length
+    tile = _aligned(-(-length // -(-length // most)))
+    halo = _aligned(plan.halo)
+    crop = tile + halo + max(halo, _reach(plan)) + length % ALIGN
+    return -(-length // tile), tile, min(crop, length)
+
+
 def _crops(length: int, plan: Plan, shift: int) -> Iterator[tuple[Span, Span]]:
     """Along one side: every tile's span, and its crop's.
 
-    A crop starts at a multiple of ALIGN and its length is congruent to the whole side's, so that
-    networks whose padding depends on the size (TensorFlow's SAME) pad it as they pad the whole.
+    All crops are of one length, as a network's steps are made ready for every size that they see,
+    which takes time and stays in memory. A crop starts at a multiple of ALIGN and its length is
+    congruent to the whole side's, so that networks whose padding depends on the size (TensorFlow's
+    SAME) pad it as they pad the whole.
     """
-    edges = [0, *range(shift or plan.tile, length, plan.tile), length]
-    for start, end in pairwise(edges):
-        first = max(0, start - plan.halo) // ALIGN * ALIGN
-        last = min(length, _aligned(end + plan.halo - first - length % ALIGN) + first + length % ALIGN)
-        yield (start, end), (first, last)
+    count, tile, crop = _sides(length, plan)
+    edges = [edge for edge in range(tile + shift, tile * count + shift, tile) if 0 < edge < length]
+    for start, end in pairwise([0, *edges, length] if count > 1 else [0, length]):
+        first = min(max(0, start - _aligned(plan.halo)), length - crop)
+        yield (start, end), (first, first + crop)

@@ -123,7 +123,7 @@ def _describe(job: Job, picture: Picture, studio: Studio, report: Report) -> Non
             **planned,
             tile=memory.tile,
             halo=memory.halo,
-            checkpointing=False,
+            checkpointing=memory.checkpointing,
             predicted_peak_bytes=memory.peak,
             predicted_seconds=expected,
             seconds=expected,
@@ -140,7 +140,8 @@ def _describe(job: Job, picture: Picture, studio: Studio, report: Report) -> Non
         "octaves": sizes,
         "steps": f"{planned['steps']} in each octave",
         "seed": planned["seed"],
-        "tiles": "none" if whole else f"{memory.tile} px, {memory.halo} px beyond",
+        "tiles": ("none" if whole else f"{memory.tile} px, {memory.halo} px beyond")
+        + (", activations computed again" if memory.checkpointing else ""),
         "memory": f"about {memory.peak / 1e9:.1f} GB at most",
         "time": f"about {expected:.{0 if expected >= 10 else 1}f} s" if expected else "unknown",
     }.items():

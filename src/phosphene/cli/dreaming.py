@@ -168,6 +168,7 @@ def dream_photo(
 
     `until` ends the run at that step. Gives the error that ended the run early but left a good picture.
     """
+    from phosphene import budget
     from phosphene.picture import atomic
 
     began = time.monotonic()
@@ -190,7 +191,9 @@ def dream_photo(
             report.stop_progress()
         stopped = None if last.done else recipe.Stop(octave=last.octave + 1, step=last.step + 1)
         tiled = last.config.tile < max(last.photo.shape[-2:])  # else the picture was one tile
-        used = whole.dream.but(tile=last.config.tile) if tiled else whole.dream
+        used = whole.dream.but(
+            tile=last.config.tile if tiled else whole.dream.tile, checkpointing=last.config.checkpointing
+        )
         made = whole.model_copy(update={"interrupted": stopped, "dream": used})
         _save(
             job.output,
@@ -208,7 +211,7 @@ def dream_photo(
     report.done(
         job.output,
         seconds=round(time.monotonic() - began, 3),
-        peak_bytes=_peak_bytes(studio),
+        peak_bytes=budget.highest(studio.lens.device),
         score=score(last),
         seed=last.seed,
         **({"interrupted": ended} if ended else {}),
@@ -273,19 +276,3 @@ def _save(output: str, picture: Picture, text: str, target: Target, report: Repo
         sys.stdout.buffer.flush()
     for note in notes:
         report.note(note)
-
-
-def _peak_bytes(studio: Studio) -> int:
-    """The most memory held at once: the device's if it has its own, else the process's."""
-    if studio.lens.device.type == "cuda":
-        import torch
-
-        return int(torch.cuda.max_memory_allocated(studio.lens.device))
-    try:
-        import resource
-    except ImportError:  # Windows
-        import psutil  # type: ignore[import-untyped]
-
-        return int(psutil.Process().memory_info().peak_wset)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

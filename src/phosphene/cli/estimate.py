@@ -43,6 +43,7 @@ def seconds(
         "max_size": min(PROBE, longest),
         "seed": 0,
         "tile": 0,
+        "checkpointing": planned.checkpointing,
     }
     frames = engine.dream(
         picture.tensor(), studio.objective, studio.lens, studio.dream.but(max_memory="", **changes)
