@@ -158,6 +158,9 @@ OTHERS = {
     "weights": "other",
     "guide": "other",
     "mask": "other",
+    "plain": True,
+    "compile": True,
+    "checkpointing": True,
 }
 
 

@@ -50,10 +50,10 @@ def held(device: torch.device) -> int:
 def highest(device: torch.device) -> int:
     """The most bytes that this process has held at a time, as `held` counts them."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+        return int(torch.cuda.max_memory_allocated(device))
     if resource is None:  # Windows
         return int(psutil.Process().memory_info().peak_wset)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     return peak if sys.platform == "darwin" else peak * 1024
 
 

@@ -111,6 +111,7 @@ class Dream(BaseModel):
     plain: bool = Field(False, description="without the fast path: the same picture up to rounding, slower")
     compile: bool = Field(
         False, description="compile the network with torch.compile first, which takes minutes: for long runs"
+    )
     checkpointing: bool = Field(
         False, description="compute activations again instead of keeping them; max_memory may ask for it too"
     )

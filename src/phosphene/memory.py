@@ -99,7 +99,9 @@ def plan(
         least = min(ways, key=lambda way: peak(*way))
         raise PhospheneError("E_MEMORY", _advice(least, peak(*least), most, config, spread, whole))
     side, again = chosen or ways[0]
-    return Planned(config.tile or side, config.halo, again, max(peak(side, again), budget.highest(lens.device)))
+    return Planned(
+        config.tile or side, config.halo, again, max(peak(side, again), budget.highest(lens.device))
+    )
 
 
 def _ways(config: Dream, height: int, width: int, spread: bool) -> list[tuple[int, bool]]:
@@ -129,13 +131,12 @@ def can_checkpoint(lens: Lens) -> bool:
     return "checkpointing" in signature(lens.watching).parameters
 
 
-def watching(
-    lens: Lens, layers: Iterable[str], checkpointing: bool = False
-) -> AbstractContextManager[Look]:
+def watching(lens: Lens, layers: Iterable[str], checkpointing: bool = False) -> AbstractContextManager[Look]:
     """`lens.watching(layers)`, with activations computed again instead of kept where that is planned."""
     if checkpointing and not can_checkpoint(lens):
         raise PhospheneError(
-            "E_PARAM", f"{lens.name} keeps its activations; leave --checkpointing out, or give a smaller --tile"
+            "E_PARAM",
+            f"{lens.name} keeps its activations; give a smaller --tile instead of --checkpointing",
         )
     how: dict[str, Any] = {"checkpointing": True} if checkpointing else {}
     return lens.watching(layers, **how)
@@ -217,9 +218,7 @@ def _grows(objective: Objective, lens: Lens, height: int, width: int) -> bool:
         return all(grid.stride for grid in tile.grids(look, objective.layers, like).values())
 
 
-def _advice(
-    way: tuple[int, bool], peak: int, most: int, config: Dream, spread: bool, whole: int
-) -> str:
+def _advice(way: tuple[int, bool], peak: int, most: int, config: Dream, spread: bool, whole: int) -> str:
     side, again = way
     what = f"tiles of {side} px" if side < whole else "the picture as a whole"
     what += ", its activations computed again," if again else ""

@@ -143,7 +143,7 @@ def _aligned(size: int) -> int:
 
 
 def _reach(plan: Plan) -> int:
-    """How far the grid is shifted: the first and the last crop have that to spare, with a halo on one side."""
+    """How far the grid is shifted: the first and the last crop have that to spare, as they have one halo."""
     return min(max(plan.halo, SHIFT), plan.tile // 4) // ALIGN * ALIGN
 
 
