@@ -9,7 +9,7 @@ OUT    ?= dream.png
 SCALE  ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help dream test lint format bench docs clean
+.PHONY: help dream test lint format bench bench-full docs clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -39,8 +39,14 @@ format: $(READY)  ## put the code into its form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(READY)  ## measure, side by side
+bench: $(READY)  ## measure the gradient beside the others; all: make bench-full
 	@$(BIN)/python -m benchmarks
+
+bench-full: $(READY)  # everything, for a quiet machine and an evening; ARGS="--weights FILE --photo FILE"
+	@$(BIN)/python -m benchmarks gradient exactness overhead classic --sizes 224 512 1024 \
+		--steps 5 --turns 5 --write $(ARGS)
+	@$(BIN)/python -m benchmarks scaling --networks efficientnet_lite2 bvlc_googlenet \
+		--megapixels 0.25 0.5 1 2 4 8 16 32 64 --steps 2 --turns 2 --max-memory 3GB --write
 
 docs: $(READY)  ## write the parts of the docs that are made from the code
 	@$(BIN)/python docs/generate.py

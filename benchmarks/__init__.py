@@ -1,1 +1,1 @@
-"""Measurements, side by side from one process."""
+"""Measurements, side by side from one run: `python -m benchmarks --help`."""

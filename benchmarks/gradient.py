@@ -1,176 +1,117 @@
-"""Seconds for one gradient of the mean square of a layer, phosphene beside what is usually done.
-
-    straight   the whole network, a hook, gradients of the weights too, as most loops do
-    cut        the same, ended at the layer and frozen
-    plain      phosphene without its fast path
-    phosphene  as it runs
-
-The ways take turns, so that what else the machine does falls on all of them; the table has the
-medians. `GEMM` is the share of the speed at which this machine multiplies large matrices, from the
-operations of forward and input gradient.
-"""
+"""Seconds of a step and peak memory, phosphene beside the others, which take turns in one run."""
 
 from __future__ import annotations
 
 import argparse
-import copy
-import math
 import statistics
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import ExitStack
+from dataclasses import dataclass
 
-import torch
-import torchvision
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
-
-from phosphene.lens import Lens
-from phosphene.models import efficientnet_lite
-from phosphene.models.bvlc_googlenet import BVLCGoogLeNet
-
-CASES = {
-    "bvlc_googlenet": "inception_4c/output",
-    "googlenet": "inception4c",
-    "vgg16": "features.22",
-    "resnet50": "layer3",
-    "efficientnet_lite2": "blocks.4.1",
-}
-WAYS = ("straight", "cut", "plain", "phosphene")
-Gradient = Callable[[], object]
-Clock = Callable[[], float]
+from benchmarks import peers, results, ways
+from benchmarks.cases import CASES, operations
+from benchmarks.worker import Worker
 
 
-class UsualNorm(nn.Module):
-    """Local response normalisation as PyTorch has it."""
+@dataclass(frozen=True)
+class Case:
+    """What came out for one network and size: of each way that could do it seconds and bytes."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.local_response_norm(x, 5, 1e-4, 0.75, 1.0)
+    name: str
+    size: int
+    seconds: dict[str, float]
+    peaks: dict[str, int]
+    errors: dict[str, str]
+    share: float  # of the speed of matrix products
 
-
-class EnoughError(Exception):
-    """The layer has been reached."""
-
-
-def network(name: str) -> nn.Module:
-    """The network with seeded random weights; EfficientNet-Lite with its own."""
-    torch.manual_seed(0)
-    if name == "efficientnet_lite2":
-        return efficientnet_lite.lens(name).module.to(memory_format=torch.contiguous_format)
-    if name == "bvlc_googlenet":
-        return BVLCGoogLeNet().eval()
-    options = {"init_weights": False, "aux_logits": False} if name == "googlenet" else {}
-    made: nn.Module = torchvision.models.get_model(name, weights=None, **options)
-    return made.eval()
+    @property
+    def title(self) -> str:
+        return f"{self.name} `{CASES[self.name]}` {self.size} px"
 
 
-@contextmanager
-def loop(module: nn.Module, layer: str, image: Tensor, cut: bool) -> Iterator[Gradient]:
-    """One gradient by a hook; `cut` ends the pass there and asks for no gradients of weights."""
-    module = copy.deepcopy(module).requires_grad_(not cut)
-    for name in ("pool1/norm1", "conv2/norm2"):
-        if hasattr(module, name):
-            module.add_module(name, UsualNorm())
-    seen: list[Tensor] = []
-
-    def hook(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-        seen.append(output)
-        if cut:
-            raise EnoughError
-
-    def gradient() -> None:
-        x = image.clone().requires_grad_()
-        with suppress(EnoughError):
-            module(x)
-        module.zero_grad()
-        seen.pop().square().mean().backward()
-
-    with module.get_submodule(layer).register_forward_hook(hook):
-        yield gradient
-
-
-@contextmanager
-def climb(lens: Lens, layer: str, image: Tensor) -> Iterator[Gradient]:
-    """One gradient as in phosphene's own loop."""
-    with lens.watching([layer]) as look:
-
-        def gradient() -> None:
-            x = image.clone().requires_grad_()
-            torch.autograd.grad(look(x)[layer].square().mean(), x)
-
-        yield gradient
-
-
-def seconds(way: AbstractContextManager[Gradient], clock: Clock) -> float:
-    """Of the second gradient in a row: the first pays for its memory."""
-    with way as gradient:
-        gradient()
-        start = clock()
-        gradient()
-        return clock() - start
-
-
-def gemm(clock: Clock) -> float:
-    """Operations per second of a large matrix product, at best."""
-    a, best = torch.randn(1536, 1536), math.inf
-    for _ in range(10):
-        start = clock()
-        a @ a
-        best = min(best, clock() - start)
-    return 2 * len(a) ** 3 / best
-
-
-def operations(lens: Lens, layer: str, image: Tensor) -> int:
-    """Of forward and input gradient: a convolution takes the same number either way."""
-    with torch.no_grad(), lens.watching([layer]) as look, FlopCounterMode(display=False) as counter:
-        look(image)
-    return 2 * counter.get_total_flops()
-
-
-def measured(name: str, size: int, repeats: int, clock: Clock) -> str:
-    """One line of the table."""
-    module, layer, image = network(name), CASES[name], torch.rand(1, 3, size, size)
-    plain, fast = (Lens(module, scale=4.0, mean=(2.0,) * 3, plain=plain) for plain in (True, False))
-    times: dict[str, list[float]] = {way: [] for way in WAYS}
-    peaks = []
-    for _ in range(repeats):
-        ways = (
-            loop(module, layer, 4 * image - 2, False),
-            loop(module, layer, 4 * image - 2, True),
-            climb(plain, layer, image),
-            climb(fast, layer, image),
-        )
-        for way, gradient in zip(WAYS, ways, strict=True):
-            times[way].append(seconds(gradient, clock))
-        peaks.append(gemm(clock))
-    middle = {way: statistics.median(found) for way, found in times.items()}
-    quick = middle["phosphene"]
-    share = operations(plain, layer, image) / quick / statistics.median(peaks)
-    cells = [f"{value:.3f}" for value in middle.values()]
-    ratios = [f"{middle[way] / quick:.2f}×" for way in WAYS[:-1]]
-    return f"| {name} `{layer}` | {size} | {' | '.join([*cells, *ratios])} | {share:.0%} |"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="The speed of the gradient.")
-    parser.add_argument("--networks", nargs="+", choices=CASES, default=list(CASES))
-    parser.add_argument("--sizes", nargs="+", type=int, default=[224])
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--cpu", action="store_true", help="processor time, one thread: for a busy machine")
-    options = parser.parse_args()
-    clock = time.process_time if options.cpu else time.perf_counter
-    options.threads = 1 if options.cpu else options.threads
-    torch.set_num_threads(options.threads)
-    print(
-        f"PyTorch {torch.__version__}, {options.threads} threads, {gemm(clock) / 1e9:.0f} GFLOP/s at GEMM\n"
+def measured(name: str, size: int, names: list[str], options: argparse.Namespace) -> Case:
+    """One network at one size; every way takes a turn, then every way takes the next."""
+    how = {"threads": options.threads, "clock": "cpu" if options.cpu else "wall"}
+    times: dict[str, list[float]] = {way: [] for way in [*names, "gemm"]}
+    with ExitStack() as stack:
+        workers = [stack.enter_context(Worker(way, name, size, size, **how)) for way in times]
+        for _ in range(options.turns):
+            for worker in workers:
+                taken = worker.steps(options.steps)
+                if taken is not None:
+                    times[worker.way].append(taken)
+    gemm = min(times.pop("gemm"))
+    seconds = {way: statistics.median(found) for way, found in times.items() if found}
+    return Case(
+        name,
+        size,
+        seconds,
+        {worker.way: worker.peak for worker in workers if worker.way in seconds},
+        {worker.way: worker.error for worker in workers if worker.error},
+        operations(name, size, size) * gemm / seconds["phosphene"],
     )
-    heads = ["network", "px", *(f"{way}, s" for way in WAYS), *(f"÷ {way}" for way in WAYS[:-1]), "GEMM"]
-    print(f"| {' | '.join(heads)} |\n|---|{'--:|' * (len(heads) - 1)}")
+
+
+def text(cases: list[Case], names: list[str], notes: str) -> str:
+    """The tables, and where phosphene is behind."""
+    parts = [notes]
+    heads = ["network", "px", *names, *(f"÷ {way}" for way in names[1:]), "of GEMM"]
+    rows = []
+    for case in cases:
+        ours = case.seconds["phosphene"]
+        cells = [f"{case.seconds[way]:.3f}" if way in case.seconds else "-" for way in names]
+        ratios = [f"{case.seconds[way] / ours:.2f}×" if way in case.seconds else "-" for way in names[1:]]
+        rows.append(
+            [f"{case.name} `{CASES[case.name]}`", str(case.size), *cells, *ratios, f"{case.share:.0%}"]
+        )
+    parts.append("## Seconds of a step\n\n" + results.table(heads, rows))
+    parts.append(results.behind([(case.title, case.seconds) for case in cases], "s"))
+    rows = [
+        [
+            f"{case.name} `{CASES[case.name]}`",
+            str(case.size),
+            *(f"{case.peaks[way] / 1e6:.0f}" if way in case.peaks else "-" for way in names),
+        ]
+        for case in cases
+    ]
+    parts.append("## Peak memory of the process, MB\n\n" + results.table(["network", "px", *names], rows))
+    parts.append(
+        results.behind(
+            [(case.title, {way: peak / 1e6 for way, peak in case.peaks.items()}) for case in cases], "MB"
+        )
+    )
+    failed = [f"- {case.title}, {way}: {error}\n" for case in cases for way, error in case.errors.items()]
+    if failed:
+        parts.append("## What couldn't be run\n\n" + "".join(failed))
+    return "\n".join(part for part in parts if part)
+
+
+def run(options: argparse.Namespace) -> tuple[str, dict[str, str]]:
+    """Measure what was asked for."""
+    names, notes = list(ways.OURS), ""
+    if options.peers:
+        why = peers.install()
+        names += [] if why else ways.PEERS
+        notes += f"torch-dreams and dreamlens can't be installed: {why}\n" if why else ""
+    from phosphene.models import device
+
+    if device.native("bfloat16", "cpu"):
+        names.append("bfloat16")
+    else:
+        notes += "This processor has no bfloat16 of its own: phosphene says so and stays in float32.\n"
+    cases = []
     for size in options.sizes:
         for name in options.networks:
-            print(measured(name, size, options.repeats, clock), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+            cases.append(measured(name, size, names, options))
+            ours = cases[-1].seconds
+            others = ", ".join(f"{way} {seconds / ours['phosphene']:.2f}×" for way, seconds in ours.items())
+            print(
+                f"{cases[-1].title}: {ours['phosphene']:.3f} s ({cases[-1].share:.0%}); {others}", flush=True
+            )
+    clock = "processor" if options.cpu else "wall-clock"
+    notes += (
+        f"Medians of {options.turns} turns of {options.steps} steps, {clock} time, "
+        f"{options.threads or results.cores()} threads, float32. A step is forward, gradient and ascent. "
+        "`÷` is how many times longer than phosphene; *of GEMM* is the share of the speed of the "
+        "machine's matrix products that the convolutions reach.\n"
+    )
+    return text(cases, names, notes), {}

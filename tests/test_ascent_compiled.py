@@ -48,6 +48,7 @@ def network_lens(network, _made={}):  # noqa: B006
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # PyTorch's compiler warns of its own doings
 def test_gradients_are_those_of_the_plain_path_at_every_size_and_are_kept(tmp_path, monkeypatch):
     monkeypatch.delenv(toolchain.CACHE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
