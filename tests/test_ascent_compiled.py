@@ -120,6 +120,14 @@ class TestToolchain:
             raise CppCompileError(["g++"], "x.cpp: error: no such thing\nand more")
         assert caught.value.code == "E_DEVICE" and "\n" not in str(caught.value)
 
+    def test_a_place_that_pytorch_chose_gives_way(self, monkeypatch, tmp_path):
+        from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        monkeypatch.setenv(toolchain.CACHE, default_cache_dir())
+        with toolchain.compiling(CPU):
+            assert os.environ[toolchain.CACHE] == str(tmp_path / "phosphene" / "compiled")
+
     def test_where_it_is_kept(self, monkeypatch, tmp_path):
         assert toolchain.cache_folder({"XDG_CACHE_HOME": "/x"}).parts[-2:] == ("phosphene", "compiled")
         monkeypatch.setenv(toolchain.CACHE, str(tmp_path))

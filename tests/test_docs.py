@@ -202,6 +202,7 @@ def test_rooms_are_told():
 def test_flags_that_are_told_exist(desk, monkeypatch):
     flag = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
     help_ = "".join(execute(f"phosphene {command} --help", monkeypatch)[1] for command in ("", *COMMANDS))
+    help_ += (ROOT / "benchmarks" / "__main__.py").read_text(encoding="utf-8")
     for page in PAGES:
         unknown = set(flag.findall(page.read_text(encoding="utf-8"))) - set(flag.findall(help_))
         assert not unknown, name(page)

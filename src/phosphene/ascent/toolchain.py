@@ -20,7 +20,10 @@ CACHE = "TORCHINDUCTOR_CACHE_DIR"
 @contextmanager
 def compiling(device: torch.device) -> Iterator[None]:
     """Keep what is compiled inside the `with`; E_DEVICE, in one line, where nothing can be."""
-    os.environ.setdefault(CACHE, str(cache_folder()))
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    if os.environ.get(CACHE) in (None, default_cache_dir()):  # which PyTorch itself sets when imported
+        os.environ[CACHE] = str(cache_folder())
     check(device)
     from torch._dynamo.exc import TorchDynamoException
     from torch._inductor.exc import CppCompileError, InvalidCxxCompiler
