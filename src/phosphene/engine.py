@@ -65,14 +65,14 @@ def dream(
 
     with lens.watching(objective.layers) as look:
         _check_places(objective, look, photo)
-        planned = memory.plan(
-            objective,
-            lens,
-            config,
-            (len(photo), *sizes[-1]),
-            photo_held=True,
-            measure=bool(config.max_memory),
-        )
+    planned = memory.plan(
+        objective,
+        lens,
+        config,
+        (len(photo), *sizes[-1]),
+        photo_held=True,
+        measure=bool(config.max_memory),
+    )
     config = config.but(tile=planned.tile, checkpointing=planned.checkpointing)
     with memory.watching(lens, objective.layers, config.checkpointing) as look:
         bases = pyramid(photo, sizes, lost)

@@ -1,8 +1,9 @@
 """The memory plan: the size of tile with which a dream stays within its budget.
 
-    peak = held now + copies of the picture + what a gradient takes per pixel * pixels of a crop
+    peak = held now + copies of the picture + the larger of
+           one copy more, and what a gradient takes per pixel * pixels of a crop
 
-The second is counted on one small crop: every tensor that forward and backward pass hold at a
+What a gradient takes is counted on one small crop: every tensor that forward and backward pass hold at a
 time. Chosen once for a run, at the size of its last octave, and written into its settings, so that
 whoever resumes or replays it takes the same tiles. The dtype is never changed.
 """
@@ -32,7 +33,7 @@ PROBE = 256  # px: side of the crop that is measured
 BOUND = 12_000  # bytes per pixel that no network takes: what surely fits isn't measured
 SLACK = 1.25  # what the allocator takes over what it is asked for
 DECENT = 256  # px: with smaller tiles the halo takes more time than computing activations again
-COPIES = 5  # of the picture: the photo, what is moved, the last good one, the gradient, one in work
+COPIES = 4  # of the picture: the photo, what is moved, the last good one, the gradient
 TILES = (*range(1024, 256, -64), 256, 224, 192, 160, 128, 96, 64)
 
 
@@ -84,19 +85,19 @@ def plan(
         return SLACK * batch * taken(parts, lens, config.seed or 0, height, width, checkpointing)
 
     per_pixel(config.checkpointing)
-    fixed = budget.held(lens.device) + copies * picture  # with what the first gradient has left behind
+    spread = objective.spread and _grows(objective, lens, height, width)
+    fixed = budget.held(lens.device) + copies * picture  # with what the first looks have left behind
 
     def peak(side: int, checkpointing: bool) -> int:
         crop = tile.largest(height, width, tile.Plan(side, config.halo))
-        return int(fixed + per_pixel(checkpointing) * crop)
+        return int(fixed + max(picture, per_pixel(checkpointing) * crop))
 
-    spread = objective.spread and _grows(objective, lens, height, width)
     ways = _ways(config, height, width, spread)
     if not config.checkpointing and not can_checkpoint(lens):
         ways = [(side, again) for side, again in ways if not again]
     chosen = next((way for way in ways if peak(*way) <= most), None)
     if chosen is None and (config.max_memory or not config.tile):
-        least = min(ways, key=lambda way: peak(*way))
+        least = min(ways, key=lambda way: (peak(*way), way))
         raise PhospheneError("E_MEMORY", _advice(least, peak(*least), most, config, spread, whole))
     side, again = chosen or ways[0]
     return Planned(

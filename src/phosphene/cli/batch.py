@@ -115,7 +115,7 @@ def _describe(job: Job, picture: Picture, studio: Studio, report: Report) -> Non
     from phosphene.cli import estimate
 
     planned = plan(job, picture, studio)
-    memory = estimate.memory(studio, planned["octaves"])
+    memory = estimate.memory(picture, studio, planned["octaves"])
     expected = estimate.seconds(picture, studio, planned["octaves"], memory)
     if report.events:
         report.event(

@@ -121,9 +121,13 @@ def _mask(name: str) -> Tensor | None:
 
 def open_photo(name: str) -> Picture:
     """The photo, or the one that is piped into stdin."""
+    import numpy as np
+
     from phosphene.picture import open_picture
 
-    return open_picture(inputs.stdin_bytes() if name == inputs.STDIN else Path(name))
+    picture = open_picture(inputs.stdin_bytes() if name == inputs.STDIN else Path(name))
+    planes = np.array(picture.pixels.transpose(2, 0, 1), order="C")  # as the engine wants them
+    return replace(picture, pixels=planes.transpose(1, 2, 0))
 
 
 def plan(job: Job, picture: Picture, studio: Studio) -> dict[str, Any]:
@@ -223,11 +227,12 @@ def dream_photo(
 
 
 def _frames(picture: Picture, studio: Studio, resume: dict[str, Any] | None) -> Iterator[Frame]:
+    import torch
+
     from phosphene import engine
 
-    return engine.dream(
-        picture.tensor(), studio.objective, studio.lens, studio.dream, mask=studio.mask, resume=resume
-    )
+    photo = torch.from_numpy(picture.pixels.transpose(2, 0, 1))[None]  # no copy, where `open_photo` made it
+    return engine.dream(photo, studio.objective, studio.lens, studio.dream, mask=studio.mask, resume=resume)
 
 
 def _last_frame(

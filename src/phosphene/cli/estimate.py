@@ -18,12 +18,13 @@ PROBE = 384  # px: longest side of the picture that is measured
 STEPS = 3  # of which the first warms up
 
 
-def memory(studio: Studio, octaves: Sequence[tuple[int, int]]) -> Planned:
+def memory(picture: Picture, studio: Studio, octaves: Sequence[tuple[int, int]]) -> Planned:
     """The tiles that a dream will take, and the most memory that it is expected to."""
     from phosphene.memory import plan
 
     width, height = octaves[-1]
-    return plan(studio.objective, studio.lens, studio.dream, (1, height, width))
+    held = picture.size == (height, width)  # then the dream needs no copy of it
+    return plan(studio.objective, studio.lens, studio.dream, (1, height, width), photo_held=held)
 
 
 def seconds(
