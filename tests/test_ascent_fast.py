@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from networks import Twice, branching, photo, seeded, strided, unpadded
 from phosphene.ascent import Fast, kept, ready
-from phosphene.ascent.fuse import Convolution
+from phosphene.ascent.steps import Convolution
 from phosphene.lens import Lens
 from phosphene.models import efficientnet_lite
 from phosphene.models.bvlc_googlenet import BVLCGoogLeNet
@@ -207,8 +207,8 @@ class TestSmallNetworks:
 
 class TestTheGraph:
     def kinds(self, module, layers):
-        graph = Fast(ready(module, "cpu", "float32"))._made(layers)
-        return [type(part).__name__ for part in graph.children()]
+        tape = Fast(ready(module, "cpu", "float32"))._made(layers)
+        return [type(getattr(line.step, "call", line.step)).__name__ for line in tape.lines]
 
     def test_what_is_watched_is_not_fused_and_what_follows_is_not_there(self):
         assert self.kinds(branching(), ["act"]) == ["Convolution"]
@@ -217,9 +217,9 @@ class TestTheGraph:
 
     def test_weights_are_packed_once_for_all_layers_that_are_watched(self):
         fast = Fast(ready(branching(), "cpu", "float32"))
-        graphs = [fast._made(["mix"]), fast._made(["tail"])]
+        tapes = [fast._made(["mix"]), fast._made(["tail"])]
         kernels = [
-            [part.kernel for part in graph.modules() if isinstance(part, Convolution)] for graph in graphs
+            [line.step.kernel for line in tape.lines if isinstance(line.step, Convolution)] for tape in tapes
         ]
         assert all(one is other for one, other in zip(*kernels, strict=False))
 

@@ -1,0 +1,143 @@
+"""A network's steps, written down: run forward once, then backward to the image and nowhere else.
+
+Autograd sees the whole of it as one function. So a gradient can be added up inside the convolution
+that makes it, written over where nobody else needs it, and forgotten as soon as it has been used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+Values = dict[int, Any]
+
+
+class Grad(NamedTuple):
+    """A gradient on its way; `own` says that nobody else holds it, so that it may be written over.
+
+    Of a step that gives several tensors, `value` has theirs by number.
+    """
+
+    value: Any
+    own: bool
+
+
+class Step(Protocol):
+    """What a line of the tape does."""
+
+    def forward(self, *inputs: Any, keep: bool) -> tuple[Any, Any]:
+        """The output, and what `backward` will need if there is one (`keep`)."""
+
+    def backward(self, kept: Any, grad: Grad, sums: Sequence[Tensor | None]) -> Sequence[Grad | None]:
+        """The gradients at the inputs. Where there is a sum so far, it may be added to and given back."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One step, the registers that it reads and writes, and those that nobody reads after it."""
+
+    step: Step
+    inputs: tuple[int, ...]
+    output: int
+    last: tuple[int, ...]
+
+
+class Tape:
+    """The lines from the image, register 0, to the `outputs`.
+
+    `pieces` are the numbers of lines at which the activations are kept when all others are
+    computed again in backward; without any, all are kept.
+    """
+
+    def __init__(self, lines: Sequence[Line], outputs: Sequence[int], pieces: Sequence[int] = ()) -> None:
+        self.lines, self.outputs = tuple(lines), tuple(outputs)
+        self.pieces = [slice(*ends) for ends in zip([0, *pieces], [*pieces, len(lines)], strict=True)]
+
+    def __call__(self, image: Tensor) -> tuple[Any, ...]:
+        if torch.is_grad_enabled() and image.requires_grad:
+            return _Run.apply(image, self)  # type: ignore[no-any-return]
+        values, _ = self.forward({0: image}, slice(None), keep=False)
+        return tuple(values[output] for output in self.outputs)
+
+    def forward(self, values: Values, part: slice, *, keep: bool) -> tuple[Values, list[Any]]:
+        """What is left in the registers after these lines, and what each keeps for its backward."""
+        values, kept = dict(values), []
+        for line in self.lines[part]:
+            output, more = line.step.forward(*(values[i] for i in line.inputs), keep=keep)
+            for register in line.last:
+                if register not in self.outputs:
+                    del values[register]
+            values[line.output] = output
+            kept.append(more if keep else None)
+        return values, kept
+
+    def backward(self, part: slice, kept: list[Any], grads: dict[int, Grad], again: bool) -> None:
+        """Carry `grads`, by register, back over these lines; `kept` is emptied unless it is needed `again`."""
+        lines = self.lines[part]
+        for number in range(len(lines) - 1, -1, -1):
+            line, more = lines[number], kept[number]
+            if not again:
+                kept[number] = None
+            grad = grads.pop(line.output, None)
+            if grad is None:
+                continue
+            sums = [_writable(grads.get(register)) for register in line.inputs]
+            found = line.step.backward(more, grad, sums)
+            for register, new in zip(line.inputs, found, strict=True):
+                if new is not None:
+                    _add(grads, register, new)
+
+
+class _Run(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, tape: Tape) -> tuple[Tensor, ...]:
+        ctx.tape, ctx.held, values = tape, [], {0: image.detach()}
+        ctx.set_materialize_grads(False)
+        whole = len(tape.pieces) == 1
+        for part in tape.pieces:
+            start = values
+            values, kept = tape.forward(start, part, keep=whole)
+            ctx.held.append(kept if whole else start)
+        return tuple(values[output].detach() for output in tape.outputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *outer: Tensor | None) -> tuple[Tensor | None, None]:
+        tape: Tape = ctx.tape
+        again = torch._C._autograd._get_current_graph_task_keep_graph()  # type: ignore[attr-defined]
+        grads: dict[int, Grad] = {}
+        for register, grad in zip(tape.outputs, outer, strict=True):
+            if grad is not None:
+                _add(grads, register, Grad(grad, own=False))
+        for number in range(len(tape.pieces) - 1, -1, -1):
+            part, held = tape.pieces[number], ctx.held[number]
+            if not again:
+                ctx.held[number] = None
+            if len(tape.pieces) > 1:
+                held = tape.forward(held, part, keep=True)[1]
+            tape.backward(part, held, grads, again)
+        return (grads[0].value if 0 in grads else None), None
+
+
+def _writable(grad: Grad | None) -> Tensor | None:
+    return grad.value if grad and grad.own and isinstance(grad.value, Tensor) else None
+
+
+def _add(grads: dict[int, Grad], register: int, new: Grad) -> None:
+    """Add a gradient to what the register has so far; a step may have done so itself."""
+    old = grads.get(register)
+    if old is None or new.value is old.value:
+        grads[register] = new
+    elif isinstance(old.value, dict):
+        grads[register] = Grad({**old.value, **new.value}, own=False)
+    elif old.own:
+        grads[register] = Grad(old.value.add_(new.value), own=True)
+    elif new.own:
+        grads[register] = Grad(new.value.add_(old.value), own=True)
+    else:
+        grads[register] = Grad(old.value + new.value, own=True)
