@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from phosphene.ascent.packed import LAST, Pair, convolve, convolve_add, convolve_into, pack
+from phosphene.ascent.packed import LAST, Pair, convolve, pack
 from phosphene.ascent.stem import FEW, Stem
 
 
@@ -28,23 +28,18 @@ class Kernel:
         self._packed: dict[object, Tensor] = {}
         self._stems: dict[Pair, Stem] = {}
 
-    def forward(self, x: Tensor, clamp: tuple[float, float] | None, added: Tensor | None = None) -> Tensor:
-        """`[N, I, H, W]` -> `[N, O, H', W']`, channels-last; `added` is added, then `clamp` (a ReLU) limits."""
+    def forward(self, x: Tensor, clamp: tuple[float, float] | None) -> Tensor:
+        """`[N, I, H, W]` -> `[N, O, H', W']`, channels-last, limited to `clamp`."""
         x = x.contiguous(memory_format=LAST)
         padding, extra = self._pads(x.shape)
         packed = self._forward_weights(extra, padding, x.shape)
-        how = padding, self.stride, self.dilation, self.groups
-        if added is None:
-            return convolve(x, packed, self.bias, *how, *activation(clamp), "")
-        added = added.contiguous(memory_format=LAST)
-        relu = "relu" if clamp else None
-        return convolve_add(x, added, packed, self.bias, *how, "add", 1.0, relu, [], None)
+        attribute, scalars = activation(clamp)
+        return convolve(
+            x, packed, self.bias, padding, self.stride, self.dilation, self.groups, attribute, scalars, ""
+        )
 
-    def backward(self, grad: Tensor, size: torch.Size, into: Tensor | None = None) -> Tensor:
-        """The gradient at the input of that `size`, from that at the output; both channels-last.
-
-        It is added to `into`, if that is given and the way there is a convolution.
-        """
+    def backward(self, grad: Tensor, size: torch.Size) -> Tensor:
+        """The gradient at the input of that `size`, from that at the output; both channels-last."""
         padding, extra = self._pads(size)
         if self.weight.shape[1] <= FEW and self.groups == 1 and self.dilation == (1, 1):
             before = (padding[0] - extra[0], padding[1] - extra[1])
@@ -55,10 +50,7 @@ class Kernel:
         back = (reach[0] - padding[0], reach[1] - padding[1])
         if self.stride == (1, 1) and min(back) >= 0:
             packed = self._backward_weights(extra, back, grad.shape)
-            how = back, (1, 1), self.dilation, self.groups
-            if into is None or not into.is_contiguous(memory_format=LAST):
-                return convolve(grad, packed, None, *how, "none", [], "")
-            return convolve_into(into, grad, packed, None, *how, "add", 1.0, None, [], None)
+            return convolve(grad, packed, None, back, (1, 1), self.dilation, self.groups, "none", [], "")
         rest = tuple(
             size[2 + i] - ((grad.shape[2 + i] - 1) * self.stride[i] - 2 * padding[i] + reach[i] + 1)
             for i in (0, 1)

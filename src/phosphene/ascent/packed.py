@@ -10,10 +10,6 @@ from torch import Tensor
 Pair = tuple[int, int]
 LAST = torch.channels_last
 # x, weight, bias, padding, stride, dilation, groups, activation, its numbers, its algorithm
-convolve: Callable[..., Tensor] = torch.ops.mkldnn._convolution_pointwise.default
-# x, added, weight, bias, padding, stride, dilation, groups, "add", 1, activation, its numbers, its algorithm
-convolve_add: Callable[..., Tensor] = torch.ops.mkldnn._convolution_pointwise.binary
-# sum (changed), x, and then as above
-convolve_into: Callable[..., Tensor] = torch.ops.mkldnn._convolution_pointwise_.binary
+convolve: Callable[..., Tensor] = torch.ops.mkldnn._convolution_pointwise
 # weight, padding, stride, dilation, groups, input size
 pack: Callable[..., Tensor] = torch.ops.mkldnn._reorder_convolution_weight

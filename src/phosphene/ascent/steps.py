@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,24 +21,29 @@ Clamp = tuple[float, float]  # what an activation leaves: (0, inf) is ReLU, (0, 
 class Convolution:
     """`[N, I, H, W]` -> `[N, O, H', W']`: clamp(kernel * x + bias + added), channels-last.
 
-    oneDNN's convolution has the addition and the activation as its last touch. The activation's
-    derivative is read off the output, so nothing else is kept.
+    oneDNN's convolution has the activation as its last touch; what is added is added in place, as
+    oneDNN takes twice as long where it adds itself. The activation's derivative is read off the
+    output, so nothing else is kept.
     """
 
     kernel: Kernel
     clamp: Clamp | None
 
     def forward(self, x: Tensor, added: Tensor | None = None, *, keep: bool) -> tuple[Tensor, Any]:
-        y = self.kernel.forward(x, self.clamp, added)
+        y = self.kernel.forward(x, None if added is not None else self.clamp)
+        if added is not None:
+            y += added
+            if self.clamp:
+                y.clamp_(*self.clamp)
         return y, (x.shape, y if self.clamp else None, added is not None)
 
-    def backward(self, kept: Any, grad: Grad, sums: Sequence[Tensor | None]) -> list[Grad]:
+    def backward(self, kept: Any, grad: Grad) -> list[Grad]:
         size, y, has_added = kept
         g, own = grad
         if self.clamp:
             g, own = masked(g, y, self.clamp, own), True
         g = g.contiguous(memory_format=LAST)
-        found = [Grad(self.kernel.backward(g, size, sums[0]), own=True)]
+        found = [Grad(self.kernel.backward(g, size), own=True)]
         return [*found, Grad(g, own)] if has_added else found
 
 
@@ -55,7 +60,7 @@ class Concatenation:
     def forward(self, *parts: Tensor, keep: bool) -> tuple[Tensor, list[int]]:
         return torch.cat(parts, 1), [part.shape[1] for part in parts]
 
-    def backward(self, kept: list[int], grad: Grad, sums: Sequence[Tensor | None]) -> list[Grad]:
+    def backward(self, kept: list[int], grad: Grad) -> list[Grad]:
         return [Grad(part, own=False) for part in grad.value.split(kept, 1)]
 
 
@@ -65,7 +70,7 @@ class Addition:
     def forward(self, a: Tensor, b: Tensor, *, keep: bool) -> tuple[Tensor, Any]:
         return a + b, (a.shape, b.shape)
 
-    def backward(self, kept: Any, grad: Grad, sums: Sequence[Tensor | None]) -> list[Grad]:
+    def backward(self, kept: Any, grad: Grad) -> list[Grad]:
         return [Grad(grad.value.sum_to_size(shape), own=False) for shape in kept]
 
 
@@ -92,7 +97,7 @@ class Other:
             out = self.call(*fx.node.map_aggregate(self.args, fill), **fx.node.map_aggregate(self.kwargs, fill))
         return _detached(out), (inputs, out)
 
-    def backward(self, kept: Any, grad: Grad, sums: Sequence[Tensor | None]) -> list[Grad | None]:
+    def backward(self, kept: Any, grad: Grad) -> list[Grad | None]:
         inputs, out = kept
         value = grad.value
         outs, given = ([out], [value]) if isinstance(value, Tensor) else ([out[i] for i in value], [*value.values()])
@@ -111,8 +116,8 @@ class Item(Other):
             return super().forward(*inputs, keep=keep)
         return inputs[0][self.args[1]], None
 
-    def backward(self, kept: Any, grad: Grad, sums: Sequence[Tensor | None]) -> list[Grad | None]:
-        return super().backward(kept, grad, sums) if kept else [Grad({self.args[1]: grad.value}, own=False)]
+    def backward(self, kept: Any, grad: Grad) -> list[Grad | None]:
+        return super().backward(kept, grad) if kept else [Grad({self.args[1]: grad.value}, own=False)]
 
 
 def _is_tensor(value: Any) -> bool:

@@ -1,7 +1,7 @@
 """A network's steps, written down: run forward once, then backward to the image and nowhere else.
 
-Autograd sees the whole of it as one function. So a gradient can be added up inside the convolution
-that makes it, written over where nobody else needs it, and forgotten as soon as it has been used.
+Autograd sees the whole of it as one function. So gradients and activations are written over where
+nobody else needs them, forgotten as soon as they have been used, or computed again piece by piece.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Step(Protocol):
     def forward(self, *inputs: Any, keep: bool) -> tuple[Any, Any]:
         """The output, and what `backward` will need if there is one (`keep`)."""
 
-    def backward(self, kept: Any, grad: Grad, sums: Sequence[Tensor | None]) -> Sequence[Grad | None]:
-        """The gradients at the inputs. Where there is a sum so far, it may be added to and given back."""
+    def backward(self, kept: Any, grad: Grad) -> Sequence[Grad | None]:
+        """The gradients at the inputs, from that at the output."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,7 @@ class Tape:
             grad = grads.pop(line.output, None)
             if grad is None:
                 continue
-            sums = [_writable(grads.get(register)) for register in line.inputs]
-            found = line.step.backward(more, grad, sums)
+            found = line.step.backward(more, grad)
             for register, new in zip(line.inputs, found, strict=True):
                 if new is not None:
                     _add(grads, register, new)
@@ -124,14 +123,10 @@ class _Run(torch.autograd.Function):
         return (grads[0].value if 0 in grads else None), None
 
 
-def _writable(grad: Grad | None) -> Tensor | None:
-    return grad.value if grad and grad.own and isinstance(grad.value, Tensor) else None
-
-
 def _add(grads: dict[int, Grad], register: int, new: Grad) -> None:
-    """Add a gradient to what the register has so far; a step may have done so itself."""
+    """Add a gradient to what the register has so far."""
     old = grads.get(register)
-    if old is None or new.value is old.value:
+    if old is None:
         grads[register] = new
     elif isinstance(old.value, dict):
         grads[register] = Grad({**old.value, **new.value}, own=False)
