@@ -18,6 +18,7 @@ from networks import Twice, branching, photo, seeded, strided, unpadded
 from phosphene.ascent import Fast, kept, ready
 from phosphene.ascent.steps import Convolution
 from phosphene.lens import Lens
+from phosphene.memory import _Counted
 from phosphene.models import efficientnet_lite
 from phosphene.models.bvlc_googlenet import BVLCGoogLeNet
 from phosphene.models.weights import NoWeights
@@ -159,7 +160,86 @@ def test_the_gradient_of_bvlc_googlenet_with_its_real_weights():
 
 
 @pytest.mark.usefixtures("one_thread")
+class TestCheckpointing:
+    """Activations that are computed again are the same, and fewer are held."""
+
+    @pytest.mark.parametrize("plain", [False, True])
+    @pytest.mark.parametrize("name", NAMES)
+    def test_the_same_gradient_in_less_memory(self, name, plain):
+        image, layer = photo(2, 3, 96, 130), LAYERS[name][0]
+        lens = Lens(network(name), plain=plain)
+        gradients, peaks = [], []
+        for checkpointing in (False, True):
+            with lens.watching([layer], checkpointing) as see, _Counted() as counted:
+                leaf = image.clone().requires_grad_()
+                gradients.append(slope(see(leaf)[layer], leaf))
+            peaks.append(counted.peak)
+        assert torch.allclose(*gradients, rtol=1e-4, atol=1e-5 * gradients[0].abs().max().item())
+        assert peaks[1] < 0.92 * peaks[0]
+
+    def test_several_layers_and_several_gradients_of_one_pass(self):
+        image = photo(1, 3, 70, 66)
+        names = ["bn", "mix", "head"]
+        found = []
+        for checkpointing in (False, True):
+            with Lens(branching()).watching(names, checkpointing) as see:
+                leaf = image.clone().requires_grad_()
+                acts = see(leaf)
+                scores = [acts[name].square().mean() for name in names]
+                found += [torch.autograd.grad(score, leaf, retain_graph=True)[0] for score in scores]
+                found.append(torch.autograd.grad(sum(scores), leaf)[0])
+        for one, other in zip(found[:4], found[4:], strict=True):
+            assert torch.equal(one, other)
+        assert torch.allclose(found[0] + found[1] + found[2], found[3], atol=1e-6)
+
+
+class Chunks(nn.Module):
+    """Steps that give several tensors, slices, reshapes and sums of different shapes."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 4, 3)
+        self.bias = nn.Parameter(torch.linspace(-1, 1, 8).view(1, 8, 1, 1))
+
+    def forward(self, x):
+        x = self.first(x)
+        left, right = torch.chunk(x, 2, 1)
+        x = torch.cat([right, left.sigmoid()], 1) + self.bias
+        x = x + x.mean((2, 3), keepdim=True)
+        n, c = x.shape[0], x.shape[1]
+        return self.last(x.view(n, c, -1).view(x.shape)[:, :, 1:] * 0.5)
+
+
+@pytest.mark.usefixtures("one_thread")
 class TestSmallNetworks:
+    @pytest.mark.parametrize("checkpointing", [False, True])
+    def test_steps_of_every_kind(self, checkpointing):
+        module, image = seeded(Chunks()), photo(2, 3, 20, 22).requires_grad_()
+        run = Fast(ready(module, "cpu", "float32")).watching(frozenset(["last"]), checkpointing)
+        expected = doubles(module, "last")(image.double())["last"]
+        got = run(image.contiguous(memory_format=torch.channels_last))["last"]
+        assert torch.allclose(got.double(), expected, atol=1e-5)
+        assert torch.allclose(slope(got, image), slope(expected, image), rtol=1e-4, atol=1e-7)
+
+    def test_a_sum_of_two_convolutions_and_one_taken_twice(self):
+        class Sums(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.a, self.b, self.c = (nn.Conv2d(3, 3, 3, padding=1) for _ in range(3))
+
+            def forward(self, x):
+                x = F.relu(self.a(x) + self.b(x))
+                return self.c(x) + x
+
+        module, image = seeded(nn.Sequential(Sums(), Sums())), photo(2, 3, 20, 22).requires_grad_()
+        see = look(module, ["1", "0"])
+        acts, expected = see(image), doubles(module, "1")(image.double())["1"]
+        assert torch.allclose(acts["1"].double(), expected, atol=1e-5)
+        assert torch.allclose(slope(acts["1"], image), slope(expected, image), rtol=1e-4, atol=1e-7)
+        both = acts["1"].square().sum() + acts["0"].sum()
+        alone = [torch.autograd.grad(see(image)[name].pow(power).sum(), image)[0] for name, power in (("1", 2), ("0", 1))]
+        assert torch.allclose(torch.autograd.grad(both, image)[0], sum(alone), atol=1e-4)
+
     @pytest.mark.parametrize("make", [branching, strided, unpadded])
     def test_every_layer_alone_and_all_together(self, make):
         image = photo(2, 3, 41, 50).requires_grad_()

@@ -101,17 +101,21 @@ class Lens:
         return layer
 
     @contextmanager
-    def watching(self, layers: Iterable[str]) -> Iterator[Look]:
+    def watching(self, layers: Iterable[str], checkpointing: bool = False) -> Iterator[Look]:
         """A function from an image `[N, 3, H, W]` to the activations of `layers`, float32.
 
         The forward pass ends at the last of them. Hooks live inside the `with` and act only while
         that function runs. `"input"` is the image itself. Maps are `[N, C, H, W]`, vectors `[N, C]`.
+        With `checkpointing`, gradients take less memory and a third more time, where the network's
+        steps can be written down; the values are the same.
         """
         wanted = frozenset(self.check(layer) for layer in layers) - {"input"}
         for layer in sorted(wanted):
             if layer in self._repeated:
                 raise _ambiguous(layer)
         fast = None if self.plain or not wanted else self._fast.watching(wanted)
+        if checkpointing and wanted:
+            fast = self._pieces.watching(wanted, checkpointing=True) or fast
         seen: dict[str, Tensor] = {}
         looking = False
 
@@ -120,7 +124,8 @@ class Lens:
             seen.clear()
             if wanted and fast:
                 with suppress(Exception):  # the plain path finds out what is wrong, if anything is
-                    return {"input": image, **fast(self.prepare(image))}
+                    acts = fast(self.prepare(image))
+                    return {"input": image, **{layer: act.float() for layer, act in acts.items()}}
             if wanted:
                 looking = True
                 try:
@@ -135,9 +140,9 @@ class Lens:
                 raise PhospheneError(
                     "E_LAYER", f"{self.name} doesn't run its layer {layer!r}; choose another"
                 )
-            acts = {"input": image, **{layer: act.float() for layer, act in seen.items()}}
+            found = {"input": image, **{layer: act.float() for layer, act in seen.items()}}
             seen.clear()
-            return acts
+            return found
 
         def capture(layer: str) -> Callable[[nn.Module, Any, Any], None]:
             def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -166,6 +171,12 @@ class Lens:
         finally:
             for handle in handles:
                 handle.remove()
+
+    @cached_property
+    def _pieces(self) -> ascent.Fast:
+        """What computes activations again: fused wherever the lens is."""
+        usual = isinstance(self._fast, ascent.Fast) and not self.plain
+        return self._fast if usual else ascent.Fast(self.module, fused=False)  # type: ignore[return-value]
 
     def channels(self, layer: str) -> int:
         """How many channels (or units) `layer` has, found by looking at a small grey picture."""

@@ -1,41 +1,54 @@
-"""The fast path: a network's steps for the layers that are watched, fused."""
+"""A network's steps for the layers that are watched: fused, or in pieces that are computed again, or both."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from phosphene.ascent.fuse import Kernels, fuse
 from phosphene.ascent.graph import Traced, Untraceable, trace
 from phosphene.ascent.tape import Tape
 
+PROBE = 96  # px: side of the picture whose activations are measured
 Run = Callable[[Tensor], dict[str, Tensor]]
 
 
 class Fast:
-    """Runs a frozen, channels-last network on the CPU for sets of layers, each made ready once."""
+    """Runs a frozen, channels-last network for sets of layers, each made ready once; `fused` is for the CPU."""
 
-    def __init__(self, network: nn.Module) -> None:
-        self._network = network
+    def __init__(self, network: nn.Module, fused: bool = True) -> None:
+        self._network, self._fused = network, fused
         self._traced: Traced | None = None
         self._kernels: Kernels = {}
-        self._ready: dict[frozenset[str], Tape | None] = {}
+        self._ready: dict[tuple[frozenset[str], bool], Tape | None] = {}
 
-    def watching(self, layers: frozenset[str]) -> Run | None:
-        """What takes the network's input to the outputs of these layers; None where it can't be made."""
-        if layers not in self._ready:
-            self._ready[layers] = self._made(sorted(layers))
-        return _named(self._ready[layers], sorted(layers))
+    def watching(self, layers: frozenset[str], checkpointing: bool = False) -> Run | None:
+        """What takes the network's input to the outputs of these layers; None where it can't be made.
+
+        With `checkpointing`, backward computes activations again, which takes a third more time.
+        """
+        names, key = sorted(layers), (layers, checkpointing)
+        if key not in self._ready:
+            self._ready[key] = self._in_pieces(names) if checkpointing else self._made(names)
+        return _named(self._ready[key], names)
 
     def _made(self, names: list[str]) -> Tape | None:
         try:
             self._traced = self._traced or trace(self._network)
             if not self._traced.outputs.keys() >= set(names):
                 return None
-            return fuse(self._traced.cut(names), self._network, self._kernels)
+            return fuse(self._traced.cut(names), self._network, self._kernels, self._fused)
         except Untraceable:
             return None
+
+    def _in_pieces(self, names: list[str]) -> Tape | None:
+        tape = self._made(names)
+        like = next(self._network.parameters(), torch.empty(0))
+        grey = torch.zeros(1, 3, PROBE, PROBE, device=like.device, dtype=like.dtype)
+        with torch.no_grad():
+            return tape and tape.in_pieces(grey.contiguous(memory_format=torch.channels_last))
 
 
 def _named(tape: Tape | None, names: list[str]) -> Run | None:

@@ -31,12 +31,12 @@ class Chain:
     clamp: Clamp | None = None
 
 
-def fuse(graph: fx.Graph, network: nn.Module, kernels: Kernels) -> Tape:
-    """The steps of `graph` as a tape, each convolution with what follows it alone as one.
+def fuse(graph: fx.Graph, network: nn.Module, kernels: Kernels, fused: bool = True) -> Tape:
+    """The steps of `graph` as a tape; if `fused`, each convolution with what follows it alone as one.
 
     What is watched stays a step's output. `kernels` keeps the weights for the next tape.
     """
-    chains = _chains(graph, network)
+    chains = _chains(graph, network) if fused else {}
     inside = {node for chain in chains.values() for node in chain.nodes} - chains.keys()
     order = [node for node in graph.nodes if node not in inside and node.op not in ("output", "get_attr")]
     register = {node: number for number, node in enumerate(order)}

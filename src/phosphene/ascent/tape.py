@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+MOST = 24  # pieces
 Values = dict[int, Any]
 
 
@@ -58,6 +59,16 @@ class Tape:
         self.lines, self.outputs = tuple(lines), tuple(outputs)
         self.pieces = [slice(*ends) for ends in zip([0, *pieces], [*pieces, len(lines)], strict=True)]
 
+    def in_pieces(self, image: Tensor) -> Tape:
+        """The same tape, keeping only what lies between pieces: where that takes least memory for `image`."""
+        made, live, values = [], [], {0: image}
+        for number, line in enumerate(self.lines):
+            live.append(sum(map(_size, values.values())))
+            values, _ = self.forward(values, slice(number, number + 1), keep=False)
+            made.append(_size(values[line.output]))
+        plans = [_cuts(made, sum(made) / count) for count in range(1, MOST + 1)]
+        return Tape(self.lines, self.outputs, min(plans, key=lambda cuts: _held(made, live, cuts)))
+
     def __call__(self, image: Tensor) -> tuple[Any, ...]:
         if torch.is_grad_enabled() and image.requires_grad:
             return _Run.apply(image, self)  # type: ignore[no-any-return]
@@ -90,6 +101,29 @@ class Tape:
             for register, new in zip(line.inputs, found, strict=True):
                 if new is not None:
                     _add(grads, register, new)
+
+
+def _cuts(made: Sequence[int], most: float) -> list[int]:
+    """The numbers of lines before which a new piece begins, so that each piece makes little over `most`."""
+    cuts, so_far = [], 0
+    for number, size in enumerate(made):
+        if so_far and so_far + size > most:
+            cuts.append(number)
+            so_far = 0
+        so_far += size
+    return cuts
+
+
+def _held(made: Sequence[int], live: Sequence[int], cuts: Sequence[int]) -> int:
+    """The most memory that is held with these cuts: what lies between the pieces, and a whole piece."""
+    ends = zip([0, *cuts], [*cuts, len(made)], strict=True)
+    return sum(live[cut] for cut in cuts) + max(sum(made[start:end]) for start, end in ends)
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, (tuple, list)):
+        return sum(map(_size, value))
+    return value.numel() * value.element_size() if isinstance(value, Tensor) else 0
 
 
 class _Run(torch.autograd.Function):
