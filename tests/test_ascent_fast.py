@@ -175,7 +175,7 @@ class TestCheckpointing:
                 gradients.append(slope(see(leaf)[layer], leaf))
             peaks.append(counted.peak)
         assert torch.allclose(*gradients, rtol=1e-4, atol=1e-5 * gradients[0].abs().max().item())
-        assert peaks[1] < 0.92 * peaks[0]
+        assert peaks[1] < (0.95 if name == "vgg16" else 0.75) * peaks[0]  # VGG holds most at its first layers
 
     def test_several_layers_and_several_gradients_of_one_pass(self):
         image = photo(1, 3, 70, 66)
@@ -236,8 +236,14 @@ class TestSmallNetworks:
         acts, expected = see(image), doubles(module, "1")(image.double())["1"]
         assert torch.allclose(acts["1"].double(), expected, atol=1e-5)
         assert torch.allclose(slope(acts["1"], image), slope(expected, image), rtol=1e-4, atol=1e-7)
+        with pytest.raises(RuntimeError, match="retain_graph"):
+            slope(acts["1"], image)
+        acts = see(image)
         both = acts["1"].square().sum() + acts["0"].sum()
-        alone = [torch.autograd.grad(see(image)[name].pow(power).sum(), image)[0] for name, power in (("1", 2), ("0", 1))]
+        alone = [
+            torch.autograd.grad(see(image)[name].pow(power).sum(), image)[0]
+            for name, power in (("1", 2), ("0", 1))
+        ]
         assert torch.allclose(torch.autograd.grad(both, image)[0], sum(alone), atol=1e-4)
 
     @pytest.mark.parametrize("make", [branching, strided, unpadded])

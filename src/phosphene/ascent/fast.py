@@ -16,7 +16,7 @@ Run = Callable[[Tensor], dict[str, Tensor]]
 
 
 class Fast:
-    """Runs a frozen, channels-last network for sets of layers, each made ready once; `fused` is for the CPU."""
+    """Runs a frozen, channels-last network for sets of layers, each made ready once; `fused` on a CPU."""
 
     def __init__(self, network: nn.Module, fused: bool = True) -> None:
         self._network, self._fused = network, fused

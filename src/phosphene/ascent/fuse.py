@@ -43,12 +43,13 @@ def fuse(graph: fx.Graph, network: nn.Module, kernels: Kernels, fused: bool = Tr
     (image,) = (node for node in order if node.op == "placeholder")
     assert register[image] == 0
     (output,) = (node for node in graph.nodes if node.op == "output")
-    steps, inputs = {}, {}
+    steps: dict[fx.Node, Step] = {}
+    inputs: dict[fx.Node, list[fx.Node]] = {}
     for node in order[1:]:
         if node in chains:
             chain = chains[node]
             steps[node] = Convolution(_kernel(chain, network, kernels), chain.clamp)
-            inputs[node] = [chain.nodes[0].args[0], *([chain.added] if chain.added else [])]
+            inputs[node] = [*chain.nodes[0].all_input_nodes, *([chain.added] if chain.added else [])]
         else:
             steps[node], inputs[node] = _step(node, network)
     reads = {node: tuple(register[one] for one in inputs[node]) for node in order[1:]}
@@ -79,7 +80,7 @@ def _chains(graph: fx.Graph, network: nn.Module) -> dict[fx.Node, Chain]:
 
 
 def _chain(conv: fx.Node, output: fx.Node, network: nn.Module, alone: bool = False) -> Chain:
-    """A convolution's step, its batch norm's, the addition's and the activation's, as far as they are there."""
+    """A convolution's step, and its batch norm's, addition's and activation's as far as they are there."""
     chain = Chain([conv])
     after = _only_user(conv, output)
     if after is not None and _is_norm(after, _module(after, network)):
@@ -93,7 +94,7 @@ def _chain(conv: fx.Node, output: fx.Node, network: nn.Module, alone: bool = Fal
     sum_ = next(iter(chain.nodes[-1].users), None)
     if alone or sum_ is None or len(chain.nodes[-1].users) > 1 or sum_ is output or not _is_addition(sum_):
         return chain
-    (chain.added,) = (side for side in sum_.args if side is not chain.nodes[-1])
+    (chain.added,) = (side for side in sum_.all_input_nodes if side is not chain.nodes[-1])
     chain.nodes.append(sum_)
     after = _only_user(sum_, output)
     if after is not None and _clamp(after, network) == RELU:
@@ -108,7 +109,13 @@ def _is_addition(node: fx.Node) -> bool:
         and node.target in ADD
         and not node.kwargs
         and len(node.all_input_nodes) == len(node.args) == 2
+        and _moves(node)
     )
+
+
+def _moves(node: fx.Node) -> bool:
+    """Whether all that a step takes depends on the image."""
+    return all(one.op != "get_attr" for one in node.all_input_nodes)
 
 
 def _kernel(chain: Chain, network: nn.Module, kernels: Kernels) -> Kernel:
@@ -124,7 +131,7 @@ def _step(node: fx.Node, network: nn.Module) -> tuple[Step, list[fx.Node]]:
     """A step that isn't a convolution, and the steps whose outputs it takes."""
     if _is_addition(node):
         return Addition(), list(node.args)  # type: ignore[arg-type]
-    if node.target is torch.cat and _joins_channels(node):
+    if node.target is torch.cat and _moves(node) and _joins_channels(node):
         return Concatenation(), list(node.args[0])  # type: ignore[arg-type]
     inputs: list[fx.Node] = []
 
@@ -144,7 +151,7 @@ def _joins_channels(node: fx.Node) -> bool:
     parts, *rest = node.args
     axis = rest[0] if rest else node.kwargs.get("dim", 0)
     plain = isinstance(parts, (list, tuple)) and all(isinstance(part, fx.Node) for part in parts)
-    return plain and axis == 1 and not (node.kwargs.keys() - {"dim"})
+    return bool(plain and axis == 1) and not (node.kwargs.keys() - {"dim"})
 
 
 def _call(node: fx.Node, network: nn.Module) -> Callable[..., Any]:

@@ -94,15 +94,19 @@ class Other:
             return inputs[value] if isinstance(value, Slot) else value
 
         with torch.set_grad_enabled(keep):
-            out = self.call(*fx.node.map_aggregate(self.args, fill), **fx.node.map_aggregate(self.kwargs, fill))
+            out = self.call(
+                *fx.node.map_aggregate(self.args, fill), **fx.node.map_aggregate(self.kwargs, fill)
+            )
         return _detached(out), (inputs, out)
 
     def backward(self, kept: Any, grad: Grad) -> list[Grad | None]:
         inputs, out = kept
         value = grad.value
-        outs, given = ([out], [value]) if isinstance(value, Tensor) else ([out[i] for i in value], [*value.values()])
+        outs, given = (
+            ([out], [value]) if isinstance(value, Tensor) else ([out[i] for i in value], [*value.values()])
+        )
         leaves = [leaf for leaf in inputs if _climbs(leaf)]
-        again = torch._C._autograd._get_current_graph_task_keep_graph()  # type: ignore[attr-defined]
+        again = torch._C._autograd._get_current_graph_task_keep_graph()
         found = iter(torch.autograd.grad(outs, leaves, given, retain_graph=again, allow_unused=True))
         grads = [next(found) if _climbs(leaf) else None for leaf in inputs]
         return [None if g is None else Grad(g, own=False) for g in grads]

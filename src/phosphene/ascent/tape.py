@@ -6,7 +6,7 @@ nobody else needs them, forgotten as soon as they have been used, or computed ag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -29,10 +29,13 @@ class Grad(NamedTuple):
 
 
 class Step(Protocol):
-    """What a line of the tape does."""
+    """What a line of the tape does.
 
-    def forward(self, *inputs: Any, keep: bool) -> tuple[Any, Any]:
-        """The output, and what `backward` will need if there is one (`keep`)."""
+    `forward(*inputs, keep)` gives the output, and what `backward` will need if there is one (`keep`).
+    """
+
+    @property
+    def forward(self) -> Callable[..., tuple[Any, Any]]: ...
 
     def backward(self, kept: Any, grad: Grad) -> Sequence[Grad | None]:
         """The gradients at the inputs, from that at the output."""
@@ -88,7 +91,7 @@ class Tape:
         return values, kept
 
     def backward(self, part: slice, kept: list[Any], grads: dict[int, Grad], again: bool) -> None:
-        """Carry `grads`, by register, back over these lines; `kept` is emptied unless it is needed `again`."""
+        """Carry `grads`, by register, back over these lines; empty `kept` unless it is needed `again`."""
         lines = self.lines[part]
         for number in range(len(lines) - 1, -1, -1):
             line, more = lines[number], kept[number]
@@ -142,13 +145,15 @@ class _Run(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *outer: Tensor | None) -> tuple[Tensor | None, None]:
         tape: Tape = ctx.tape
-        again = torch._C._autograd._get_current_graph_task_keep_graph()  # type: ignore[attr-defined]
+        again = torch._C._autograd._get_current_graph_task_keep_graph()
         grads: dict[int, Grad] = {}
         for register, grad in zip(tape.outputs, outer, strict=True):
             if grad is not None:
                 _add(grads, register, Grad(grad, own=False))
         for number in range(len(tape.pieces) - 1, -1, -1):
             part, held = tape.pieces[number], ctx.held[number]
+            if held is None:
+                raise RuntimeError("this gradient has been taken already; give retain_graph=True the first time")
             if not again:
                 ctx.held[number] = None
             if len(tape.pieces) > 1:
