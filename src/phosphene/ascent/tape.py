@@ -153,7 +153,9 @@ class _Run(torch.autograd.Function):
         for number in range(len(tape.pieces) - 1, -1, -1):
             part, held = tape.pieces[number], ctx.held[number]
             if held is None:
-                raise RuntimeError("this gradient has been taken already; give retain_graph=True the first time")
+                raise RuntimeError(
+                    "this gradient has been taken already; give retain_graph=True the first time"
+                )
             if not again:
                 ctx.held[number] = None
             if len(tape.pieces) > 1:
