@@ -8,6 +8,7 @@ import torch
 from networks import branching, photo, strided, unpadded
 from oracles import laplacian, one_octave
 from phosphene import words
+from phosphene.canvas import Held
 from phosphene.config import Dream
 from phosphene.engine import dream
 from phosphene.errors import PhospheneError
@@ -303,9 +304,9 @@ class TestDetail:
         detail = 0.1 * photo(1, 3, 40, 40, seed=9)
         frames = list(dream(image, LAYER, lens, PLAIN.but(octaves=2), detail=detail, mask=black))
         small, large = octave_sizes(61, 50, PLAIN.but(octaves=2))
-        expected = zoomed(detail, small)
-        assert torch.allclose(frames[0].image, zoomed(image, small) + expected, atol=1e-6)
-        assert torch.allclose(frames[-1].full(), image + zoomed(expected, large), atol=1e-6)
+        expected = zoomed(Held(detail), small).image
+        assert torch.allclose(frames[0].image, zoomed(Held(image), small).image + expected, atol=1e-6)
+        assert torch.allclose(frames[-1].full(), image + zoomed(Held(expected), large).image, atol=1e-6)
 
     def test_of_one_picture_serves_a_batch(self, lens):
         frames = dream(photo(2, 3, 41, 50), LAYER, lens, PLAIN, detail=torch.zeros(3, 41, 50))

@@ -16,9 +16,10 @@ MAX_LINES = 300
 ORDER = [  # a room imports from the lines above its own only
     "errors",
     "config",
-    "budget color param gradient ascent octave state",
+    "budget canvas color ascent",
+    "param gradient octave state",
     "lens",
-    "objective",
+    "intake objective",
     "picture layers models",
     "words",
     "expression frame tile",

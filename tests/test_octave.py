@@ -7,11 +7,25 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from phosphene import octave
+from phosphene.canvas import Held
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
-from phosphene.octave import octave_count, octave_sizes, output_size, pyramid, resampled, zoomed
+from phosphene.octave import octave_count, octave_sizes, output_size
 
 CLASSIC = Dream(octaves=4, octave_scale=1.4)
+
+
+def zoomed(image, *how):
+    return octave.zoomed(Held(image), *how).image
+
+
+def resampled(image, size):
+    return octave.resampled(Held(image), size).image
+
+
+def pyramid(image, sizes):
+    return [base.image for base in octave.pyramid(Held(image), sizes)]
 
 
 def noise(*shape):

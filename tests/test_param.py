@@ -2,27 +2,39 @@
 
 import torch
 
+from phosphene.canvas import Disk, Held
 from phosphene.param import Pixels
 
+BEFORE, CHANGE = torch.tensor([[0.5, 0.25], [-1.0, 2.0]]), torch.tensor([[0.25, -0.5], [0.0, 0.0]])
 
-def test_pixels_are_a_copy_of_the_image():
-    image = torch.rand(1, 3, 4, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
+
+def picture(values):
+    return values.view(1, 1, 2, 2).clone()
+
+
+def test_climb_adds_the_change_and_leaves_the_image_before_alone():
+    image = Held(picture(BEFORE))
     canvas = Pixels(image)
-    assert torch.equal(canvas(), image) and canvas().requires_grad
-    canvas.image.data.zero_()
-    assert image.any()
+    canvas.climb(Held(picture(CHANGE)), clip=False)
+    assert torch.equal(canvas().image, picture(BEFORE + CHANGE))
+    assert torch.equal(image.image, picture(BEFORE))
 
 
-def test_descend_takes_what_backward_left_and_clears_it():
-    canvas = Pixels(torch.full((1, 3, 2, 2), 0.5))
-    canvas().backward(torch.full((1, 3, 2, 2), -0.25))
-    canvas.descend()
-    assert (canvas() == 0.75).all()
-    canvas.descend()
-    assert (canvas() == 0.75).all() and canvas.image.grad is None
+def test_climb_clips():
+    canvas = Pixels(Held(picture(BEFORE)))
+    canvas.climb(Held(picture(CHANGE)), clip=True)
+    assert torch.equal(canvas().image, picture(BEFORE + CHANGE).clamp(0, 1))
 
 
-def test_clip():
-    canvas = Pixels(torch.tensor([-1.0, 0.25, 2.0]).view(1, 3, 1, 1))
-    canvas.clip()
-    assert canvas().flatten().tolist() == [0, 0.25, 1]
+def test_on_disk_alike(tmp_path):
+    canvas = Pixels(Disk.of(tmp_path, picture(BEFORE)))
+    canvas.climb(Disk.of(tmp_path, picture(CHANGE)), clip=True)
+    assert torch.equal(canvas().rows(0, 2), picture(BEFORE + CHANGE).clamp(0, 1))
+
+
+def test_restore_takes_along_who_holds_the_image(tmp_path):
+    for kept in (Held, lambda image: Disk.of(tmp_path, image)):
+        canvas = Pixels(kept(picture(BEFORE)))
+        held = canvas()
+        canvas.restore(kept(picture(CHANGE)))
+        assert torch.equal(held.rows(0, 2), picture(CHANGE))

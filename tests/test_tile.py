@@ -11,6 +11,7 @@ from numpy.random import RandomState
 
 from networks import branching, photo, strided, unpadded
 from phosphene import tile, words
+from phosphene.canvas import Held
 from phosphene.config import Dream
 from phosphene.expression import parse
 from phosphene.lens import Lens
@@ -44,12 +45,18 @@ def case(request):
     return Lens(build(), mean=(0.4, 0.5, 0.6), std=(0.3, 0.2, 0.25)), objectives, halo
 
 
+def gradients(parts, look, image, *how):
+    """`tile.gradients` of a tensor, in tensors."""
+    found, score = tile.gradients(parts, look, Held(image), *how)
+    return [g.image for g in found], score
+
+
 def both(lens, parts, image, plan, grid):
     layers = frozenset().union(*(part.layers for part in parts))
     with lens.watching(layers) as look:
         whole = tile.grids(look, layers, image)
-        untiled = tile.gradients(parts, look, image, Plan(), (0, 0), None)
-        return untiled, tile.gradients(parts, look, image, plan, grid, whole)
+        untiled = gradients(parts, look, image, Plan(), (0, 0), None)
+        return untiled, gradients(parts, look, image, plan, grid, whole)
 
 
 @pytest.mark.parametrize("grid", [(0, 0), (32, 0), (32, 32)])
@@ -145,8 +152,8 @@ def test_a_roll_is_folded_into_the_crops(roll):
     with lens.watching(["5"]) as look:
         whole = tile.grids(look, frozenset(["5"]), image)
         rolled = image.roll(roll, (-2, -1))
-        (expected,), score = tile.gradients(parts, look, rolled, plan, (32, 32), whole)
-        (found,), same = tile.gradients(parts, look, image, plan, (32, 32), whole, roll)
+        (expected,), score = gradients(parts, look, rolled, plan, (32, 32), whole)
+        (found,), same = gradients(parts, look, image, plan, (32, 32), whole, roll)
     assert torch.equal(found.roll(roll, (-2, -1)), expected) and torch.equal(same, score)
 
 
@@ -183,16 +190,16 @@ class TestPlan:
 def test_no_seam_with_the_default_halo():
     """On tile borders the gradient is as large as the untiled one there: within 2%, over some steps."""
     picture = open_picture(Path(__file__).parents[1] / "examples" / "photo.jpg")
-    image = resampled(picture.tensor(), (400, 448))
+    image = resampled(Held(picture.tensor()), (400, 448)).image
     config, lens, random = Dream(), load("efficientnet_lite2", device="cpu"), RandomState(0)
     parts, plan = [parse(config.objective).bind(lens)], Plan(160, config.halo)
     on, off = [], []
     with lens.watching(parts[0].layers) as look:
         whole = tile.grids(look, parts[0].layers, image)
-        ((untiled,), _) = tile.gradients(parts, look, image, Plan(), (0, 0), None)
+        ((untiled,), _) = gradients(parts, look, image, Plan(), (0, 0), None)
         for _ in range(4):
             grid = tile.shift(plan, random)
-            ((tiled,), _) = tile.gradients(parts, look, image, plan, grid, whole)
+            ((tiled,), _) = gradients(parts, look, image, plan, grid, whole)
             border = torch.zeros(400, 448, dtype=torch.bool)
             for (y, _), _ in list(tile._crops(400, plan, grid[0]))[1:]:
                 border[y - 2 : y + 2] = True

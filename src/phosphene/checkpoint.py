@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from phosphene.canvas import Disk
 from phosphene.errors import PhospheneError
 from phosphene.picture import atomic, shown
 
 VERSION = "1"
 VERSIONED, TEXT, HASH = "phosphene_checkpoint", "run", "sha256"
 MAX_CHARACTERS = 4_000_000
+ROWS = ".rows"  # at the end of the name of a picture that is read in windows
 DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16"}
 
 
@@ -30,26 +33,36 @@ def save(path: str | Path, state: Mapping[str, Any], identity: Mapping[str, Any]
 
     An older checkpoint is replaced in one step. Raises E_OUTPUT and E_DISK, and then leaves it as it was.
     """
-    tensors = {
-        name: value.contiguous().cpu() for name, value in sorted(state.items()) if isinstance(value, Tensor)
-    }
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor | Disk)}
     rest = {name: value for name, value in state.items() if name not in tensors}
     text = json.dumps({"identity": dict(identity), "state": rest})
-    header: dict[str, Any] = {"__metadata__": {VERSIONED: VERSION, TEXT: text, HASH: _sha256(text, tensors)}}
+    parts = {
+        name + (ROWS if isinstance(value, Disk) else ""): value for name, value in sorted(tensors.items())
+    }
+    header: dict[str, Any] = {"__metadata__": {VERSIONED: VERSION, TEXT: text, HASH: "0" * 64}}
     end = 0
-    for name, tensor in tensors.items():
-        start, end = end, end + tensor.numel() * tensor.element_size()
-        header[name] = {
-            "dtype": DTYPES[tensor.dtype],
-            "shape": list(tensor.shape),
-            "data_offsets": [start, end],
-        }
+    for name, part in parts.items():
+        dtype, shape = _kind(part)
+        start, end = end, end + math.prod(shape) * dtype.itemsize
+        header[name] = {"dtype": DTYPES[dtype], "shape": shape, "data_offsets": [start, end]}
+    head = _head(header)
+    digest = _begun(text)
+    with atomic.write(path, overwrite=True) as file:
+        file.write(head)
+        for name, part in parts.items():  # not by the library, which would copy them all first
+            for block in _blocks(name, part):
+                digest.update(block)
+                if isinstance(block, memoryview):
+                    file.write(block)
+        header["__metadata__"][HASH] = digest.hexdigest()
+        file.seek(0)
+        file.write(_head(header))
+
+
+def _head(header: Mapping[str, Any]) -> bytes:
     head = json.dumps(header).encode()
     head += b" " * (-len(head) % 8)  # so that the tensors are aligned
-    with atomic.write(path, overwrite=True) as file:
-        file.write(len(head).to_bytes(8, "little") + head)
-        for tensor in tensors.values():  # not by the library, which would copy them all first
-            file.write(_bytes(tensor))
+    return len(head).to_bytes(8, "little") + head
 
 
 def load(path: str | Path, identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,17 +98,20 @@ def _brief(value: Any) -> str:
     return f"{text[:60]}…" if len(text) > 80 else text
 
 
-def _read(path: str | Path, *, with_tensors: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _read(path: str | Path, *, with_tensors: bool) -> tuple[dict[str, Any], dict[str, Tensor | Disk]]:
     from safetensors import SafetensorError, safe_open
 
     if not os.path.isfile(path):  # noqa: PTH113 (Path's raises for names that are too long)
         raise _refusal(path, "is no file")
-    tensors: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor | Disk] = {}
     try:
         with safe_open(path, "pt") as file:
             about = dict(file.metadata() or {})
-            if with_tensors:  # copies: the file is mapped, and may change once it is closed
-                tensors = {name: file.get_tensor(name).clone() for name in sorted(file.keys())}
+            for name in sorted(file.keys()) if with_tensors else ():
+                if name.endswith(ROWS):  # stays in the file, which lives as long as it is open
+                    tensors[name.removesuffix(ROWS)] = _on_disk(path, name)
+                else:  # a copy: the file is mapped, and may change once it is closed
+                    tensors[name] = file.get_tensor(name).clone()
     except (SafetensorError, OSError, ValueError, TypeError, KeyError, RuntimeError, MemoryError) as error:
         raise _refusal(path, f"is damaged, or no checkpoint ({str(error)[:200]})") from None
     if VERSIONED not in about:
@@ -120,13 +136,43 @@ def _refusal(path: str | Path, what: str) -> PhospheneError:
     return PhospheneError("E_CHECKPOINT", f"{shown(path)} {what}; delete it, or name another file")
 
 
-def _sha256(text: str, tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256(text.encode(errors="surrogatepass"))
-    for name, tensor in tensors.items():
-        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}".encode())
-        digest.update(_bytes(tensor))
+def _on_disk(path: str | Path, name: str) -> Disk:
+    """A picture in a checkpoint, read from there in windows."""
+    with Path(path).open("rb", buffering=0) as file:
+        length = int.from_bytes(file.read(8), "little")
+        about = json.loads(file.read(length))[name]
+        count, height, width, channels = about["shape"]
+        if about["dtype"] != "F32":
+            raise ValueError("a picture of another kind")
+        offset = 8 + length + about["data_offsets"][0]
+        return Disk(file, (count, channels, height, width), Path(path).parent, offset=offset)
+
+
+def _kind(part: Tensor | Disk) -> tuple[torch.dtype, list[int]]:
+    """Its type and shape in the file: pictures on disk are interleaved."""
+    if isinstance(part, Tensor):
+        return part.dtype, list(part.shape)
+    count, channels, height, width = part.shape
+    return torch.float32, [count, height, width, channels]
+
+
+def _begun(text: str) -> hashlib._Hash:
+    return hashlib.sha256(text.encode(errors="surrogatepass"))
+
+
+def _sha256(text: str, tensors: Mapping[str, Tensor | Disk]) -> str:
+    digest = _begun(text)
+    for name, part in tensors.items():
+        for block in _blocks(name + (ROWS if isinstance(part, Disk) else ""), part):
+            digest.update(block)
     return digest.hexdigest()
 
 
-def _bytes(tensor: Tensor) -> memoryview:
-    return tensor.detach().reshape(-1).view(torch.uint8).numpy().data
+def _blocks(name: str, part: Tensor | Disk) -> Iterator[bytes | memoryview]:
+    """What is hashed of a part: what it is, then, as memory views, its bytes."""
+    dtype, shape = _kind(part)
+    yield f"{name} {dtype} {shape}".encode()
+    if isinstance(part, Disk):
+        yield from part.blocks()
+    else:
+        yield part.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,21 +12,23 @@ from numpy.random import RandomState
 from torch import Tensor
 
 from phosphene import expression, gradient, memory, tile
+from phosphene.canvas import Canvas, Disk, Kept
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
 from phosphene.frame import Frame
+from phosphene.intake import detail_of, mask_of, photo_of
 from phosphene.lens import Lens, Look
 from phosphene.objective import Objective
-from phosphene.octave import octave_count, octave_sizes, output_size, pyramid, resampled, zoomed
+from phosphene.octave import octave_sizes, pyramid, zoomed
 from phosphene.param import Pixels
 from phosphene.state import Given, checked, settings_of
 
 TRIES = 3  # halvings of the step in an octave before a run that diverges is given up
-Climb = Callable[[Tensor, int, int, RandomState], tuple[Tensor, Tensor, int]]
+Climb = Callable[[Kept, int, int, RandomState], tuple[Canvas, Tensor, int]]
 
 
 def dream(
-    image: Tensor,
+    image: Tensor | Disk,
     objective: Objective | str,
     lens: Lens,
     config: Dream = Dream(),  # noqa: B008
@@ -44,6 +44,9 @@ def dream(
     the step. `detail` `[N, 3, H, W]` is a dream to start from: what it adds to the photo. `resume`
     is the `state()` of a frame of the same run: the frames after it follow, or the last one again.
 
+    A photo that is a `canvas.Disk` is dreamed on there, beside it, in windows: the same picture in
+    bounded memory; its frames are read by `rows()`.
+
     Stop by not going on; `close()` leaves no hook, thread or grad mode behind. Raises
     E_ZERO_GRADIENT and E_DIVERGED; the last frame then still holds the last good picture.
     """
@@ -55,12 +58,12 @@ def dream(
             tile=config.tile or then.tile,
             checkpointing=config.checkpointing or then.checkpointing,
         )
-    photo, config = _prepared(_pixels("image", image, (3,), 0, 1, lens), config)
+    photo, config = photo_of(image, lens, config)
     objective = (expression.parse(objective) if isinstance(objective, str) else objective).bind(lens)
-    sizes = octave_sizes(photo.shape[-2], photo.shape[-1], config)
-    start = checked(resume, config, objective.text, given, photo.shape, sizes) if resume is not None else {}
+    sizes = octave_sizes(*photo.size, config)
+    start = checked(resume, config, objective.text, given, photo, sizes) if resume is not None else {}
     lost = lens.zero if config.notebook_edges else None
-    where = _mask(mask, photo, lens)
+    where = mask_of(mask, photo, lens)
     random = start.get("random") or RandomState(config.seed)
 
     with lens.watching(objective.layers) as look:
@@ -69,28 +72,25 @@ def dream(
         objective,
         lens,
         config,
-        (len(photo), *sizes[-1]),
+        (photo.shape[0], *sizes[-1]),
         photo_held=True,
+        on_disk=isinstance(photo, Disk),
         measure=bool(config.max_memory),
     )
     config = config.but(tile=planned.tile, checkpointing=planned.checkpointing)
     with memory.watching(lens, objective.layers, config.checkpointing) as look:
         bases = pyramid(photo, sizes, lost)
-        added = _detail(detail, bases[0], lens)
+        added = detail_of(detail, bases[0], lens)
         del bases[: start.get("octave", 0)]
         for octave in range(start.get("octave", 0), len(sizes)):
             size, base = sizes[octave], bases.pop(0)
             with _recording():
-                canvas = Pixels(
-                    start["image"].to(photo)
-                    if start
-                    else base + zoomed(added, size, None if lost is None else torch.zeros_like(lost))
-                )
-                good = (start["good"].to(photo) if start else canvas().detach()).clone()
+                canvas = Pixels(start["image"] if start else _joined(base, added, lost))
+            good = start["good"] if start else canvas()
             del added
             halvings, first = start.get("halvings", 0), start.get("step", -1) + 1
             climb = _slope(look, objective.at(size[0] / sizes[-1][0], size[1] / sizes[-1][1]), base, config)
-            weight = 1.0 if where is None else zoomed(where, size)
+            weight = None if where is None else zoomed(where, size)
             frame = partial(
                 Frame,
                 octave=octave,
@@ -101,11 +101,11 @@ def dream(
                 base=base,
                 photo=photo,
                 given=given,
-                good=good,
             )
             if octave == len(sizes) - 1 and first == config.steps:
                 yield frame(
-                    image=canvas().detach(),
+                    canvas=canvas(),
+                    good=good,
                     step=first - 1,
                     score=start["score"].to(photo.device),
                     random=random.get_state(legacy=False),
@@ -115,12 +115,11 @@ def dream(
             for step in range(first, config.steps):
                 while True:
                     with _recording():
-                        x = canvas()
-                        g, score, side = climb(x.detach(), octave, step, random)
+                        g, score, side = climb(canvas(), octave, step, random)
                         average = gradient.mean_size(g)
                         if bool(torch.isfinite(average).all()):
                             break
-                        canvas.image.data.copy_(good)
+                        canvas.restore(good)
                         halvings += 1
                         if halvings > TRIES:
                             raise PhospheneError("E_DIVERGED", _diverged(octave, step, objective))
@@ -130,16 +129,14 @@ def dream(
                 if side < config.tile:
                     config = config.but(tile=side)
                     notes = (f"out of memory; going on with --tile {side}",)
-                change = g.div_(average).mul_(config.step_size * config.strength / 255 / 2**halvings * weight)
+                good = canvas()
                 with _recording():
-                    good.copy_(x.detach())
-                    x.backward(change.neg_())
-                    del g, change
-                    canvas.descend()
-                if config.clip:
-                    canvas.clip()
+                    size_of_step = config.step_size * config.strength / 255 / 2**halvings
+                    canvas.climb(gradient.scaled(g, average, size_of_step, weight), clip=config.clip)
+                    del g
                 yield frame(
-                    image=canvas().detach(),
+                    canvas=canvas(),
+                    good=good,
                     step=step,
                     score=score,
                     random=random.get_state(legacy=False),
@@ -147,10 +144,18 @@ def dream(
                     config=config,
                     notes=notes,
                 )
-            added = canvas().detach() - base  # noqa: F841 (the next octave starts with it)
+            added = canvas().minus(base)  # noqa: F841 (the next octave starts with it)
 
 
-def _check_places(objective: Objective, look: Look, photo: Tensor) -> None:
+def _joined(base: Kept, added: Canvas | None, lost: Tensor | None) -> Kept:
+    """The picture that an octave starts with: the photo and what has been added to it, enlarged."""
+    if added is None:
+        return base
+    grown = zoomed(added, base.size, None if lost is None else torch.zeros_like(lost))
+    return base.made(base.shape, base.plus(grown).rows)
+
+
+def _check_places(objective: Objective, look: Look, photo: Canvas) -> None:
     """E_PARAM at once for a neuron that the last octave's grid doesn't have."""
     if any(term.place for term in objective.terms):
         grids = tile.grids(look, objective.layers, photo)
@@ -158,17 +163,17 @@ def _check_places(objective: Objective, look: Look, photo: Tensor) -> None:
             term.check_place(grids[term.layer][:2])
 
 
-def _slope(look: Look, objective: Objective, base: Tensor, config: Dream) -> Climb:
+def _slope(look: Look, objective: Objective, base: Canvas, config: Dream) -> Climb:
     """The gradient of an octave's steps, ready to be normalised, the score, and the tile in use.
 
     Where memory runs out, the tile is halved from then on.
     """
     groups = objective.by_layer() if config.balance else [(1.0, objective)]
     parts = [part for _, part in groups]
-    height, width = base.shape[-2:]
+    height, width = base.size
     side, tiled, whole = config.tile, objective.spread, None
 
-    def climb(x: Tensor, octave: int, step: int, random: RandomState) -> tuple[Tensor, Tensor, int]:
+    def climb(x: Kept, octave: int, step: int, random: RandomState) -> tuple[Canvas, Tensor, int]:
         nonlocal side, tiled, whole
         ox, oy = (int(o) for o in random.randint(-config.jitter, config.jitter + 1, 2))
         while True:
@@ -198,66 +203,6 @@ def _recording() -> Iterator[None]:
     """Gradients on, whatever the caller's mode is; never held across a `yield` of the loop."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
-
-
-def _pixels(
-    name: str, image: Tensor, channels: tuple[int, ...], low: float, high: float, lens: Lens
-) -> Tensor:
-    """`image` as float32 `[N, C, H, W]` on the lens's device, if it is one, of that range."""
-    if (
-        not isinstance(image, Tensor)
-        or image.dim() not in (3, 4)
-        or image.shape[-3] not in channels
-        or not image.numel()
-    ):
-        shape = list(image.shape) if isinstance(image, Tensor) else type(image).__name__
-        count = " or ".join(map(str, channels))
-        raise PhospheneError(
-            "E_PARAM", f"{name} is {shape}, expected a tensor [N, {count}, H, W] or [{count}, H, W]"
-        )
-    image = image.detach().to(lens.device, torch.float32).reshape(-1, *image.shape[-3:])
-    least, most = image.min().item(), image.max().item()
-    if not math.isfinite(least + most):
-        raise PhospheneError(
-            "E_NONFINITE", f"{name} has values that are not finite, expected {low} to {high}"
-        )
-    if least < low - 1e-3 or most > high + 1e-3:
-        raise PhospheneError(
-            "E_PARAM", f"{name} has values from {least:g} to {most:g}, expected {low} to {high}"
-        )
-    return image
-
-
-def _prepared(photo: Tensor, config: Dream) -> tuple[Tensor, Dream]:
-    """The photo at the output's size, and the settings with nothing left open."""
-    photo = resampled(photo, output_size(photo.shape[-2], photo.shape[-1], config))
-    seed = secrets.randbelow(2**32) if config.seed is None else config.seed
-    count = octave_count(photo.shape[-2], photo.shape[-1], config)
-    return photo, config.model_copy(update={"seed": seed, "octaves": count})
-
-
-def _mask(mask: Tensor | None, photo: Tensor, lens: Lens) -> Tensor | None:
-    if mask is None:
-        return None
-    flat = isinstance(mask, Tensor) and mask.dim() == 2
-    mask = _pixels("mask", mask[None] if flat else mask, (1, 3), 0, 1, lens)
-    _check_batch("mask", mask, photo)
-    return zoomed(mask.mean(1, keepdim=True).clamp(0, 1), (photo.shape[-2], photo.shape[-1]))
-
-
-def _detail(detail: Tensor | None, base: Tensor, lens: Lens) -> Tensor:
-    if detail is None:
-        return torch.zeros_like(base)
-    detail = _pixels("detail", detail, (3,), -math.inf, math.inf, lens)
-    _check_batch("detail", detail, base)
-    return zoomed(detail, (base.shape[-2], base.shape[-1]))
-
-
-def _check_batch(name: str, tensor: Tensor, photo: Tensor) -> None:
-    if tensor.shape[0] not in (1, photo.shape[0]):
-        raise PhospheneError(
-            "E_PARAM", f"{name} has {tensor.shape[0]} images, expected 1 or {photo.shape[0]}, as the photo"
-        )
 
 
 def _dead(average: Tensor, octave: int, step: int, objective: Objective) -> str:

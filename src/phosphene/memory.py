@@ -24,6 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from phosphene import budget, tile
+from phosphene.canvas import STRIP, Held
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
 from phosphene.lens import Lens, Look
@@ -34,6 +35,9 @@ BOUND = 12_000  # bytes per pixel that no network takes: what surely fits isn't 
 SLACK = 1.25  # what the allocator takes over what it is asked for
 DECENT = 256  # px: with smaller tiles the halo takes more time than computing activations again
 COPIES = 4  # of the picture: the photo, what is moved, the last good one, the gradient
+LARGE = 512  # px: tiles that a picture may have to be smaller than to be kept on disk
+ROOM = 0.7  # of what is left that a picture's copies may take; where they would take more, it is on disk
+STRIPS = 12  # strips of a picture on disk that are held at a time
 TILES = (*range(1024, 256, -64), 256, 224, 192, 160, 128, 96, 64)
 
 
@@ -48,6 +52,7 @@ class Planned:
     halo: int
     checkpointing: bool
     peak: int
+    on_disk: bool = False
 
 
 def plan(
@@ -57,6 +62,7 @@ def plan(
     size: Sequence[int],
     *,
     photo_held: bool = False,
+    on_disk: bool = False,
     measure: bool = True,
 ) -> Planned:
     """The tiles for a dream on `size` (N, H, W), the last octave's; `peak` 0 if nothing was measured.
@@ -75,10 +81,12 @@ def plan(
         and budget.held(lens.device) + batch * height * width * BOUND < most
     )
     if needless and not measure:
-        return Planned(config.tile or whole, config.halo, config.checkpointing, 0)
+        return Planned(config.tile or whole, config.halo, config.checkpointing, 0, on_disk)
     parts = [part for _, part in objective.by_layer()] if config.balance else [objective]
     picture = batch * height * width * 3 * 4
     copies = COPIES + len(parts) - 1 - photo_held
+    if on_disk:
+        picture, copies = min(picture, batch * STRIP * 3 * 4), STRIPS
 
     @cache
     def per_pixel(checkpointing: bool) -> float:
@@ -100,9 +108,32 @@ def plan(
         least = min(ways, key=lambda way: (peak(*way), way))
         raise PhospheneError("E_MEMORY", _advice(least, peak(*least), most, config, spread, whole))
     side, again = chosen or ways[0]
-    return Planned(
-        config.tile or side, config.halo, again, max(peak(side, again), budget.highest(lens.device))
-    )
+    most_held = max(peak(side, again), budget.highest(lens.device))
+    return Planned(config.tile or side, config.halo, again, most_held, on_disk)
+
+
+def placed(
+    objective: Objective,
+    lens: Lens,
+    config: Dream,
+    size: Sequence[int],
+    *,
+    photo_held: bool = False,
+    measure: bool = True,
+) -> Planned:
+    """The plan for a dream in memory; for one on disk where copies of the picture leave no room for tiles."""
+    batch, height, width = size
+    room = budget.limit(config.max_memory, lens.device) - budget.held(lens.device)
+    if (COPIES + 1 - photo_held) * batch * height * width * 3 * 4 < ROOM * room:
+        try:
+            planned = plan(objective, lens, config, size, photo_held=photo_held, measure=measure)
+        except PhospheneError as error:
+            if error.code != "E_MEMORY" or height * width <= STRIP:
+                raise
+        else:
+            if config.tile or planned.tile >= min(LARGE, tile.whole(height, width)):
+                return planned
+    return plan(objective, lens, config, size, on_disk=True, measure=measure)
 
 
 def _ways(config: Dream, height: int, width: int, spread: bool) -> list[tuple[int, bool]]:
@@ -157,11 +188,11 @@ def taken(
         if lens.device.type == "cuda":
             before = int(torch.cuda.memory_allocated(lens.device))
             torch.cuda.reset_peak_memory_stats(lens.device)
-            tile.gradients(parts, look, crop, tile.Plan(), (0, 0), None)
+            tile.gradients(parts, look, Held(crop), tile.Plan(), (0, 0), None)
             peak = int(torch.cuda.max_memory_allocated(lens.device))
             return (peak - before) / (rows * columns)
         with _Counted() as counted:
-            tile.gradients(parts, look, crop, tile.Plan(), (0, 0), None)
+            tile.gradients(parts, look, Held(crop), tile.Plan(), (0, 0), None)
     return float(counted.peak) / (rows * columns)
 
 

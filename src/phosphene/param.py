@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
+
+from phosphene.canvas import Canvas, Kept
 
 
-class Pixels(nn.Module):
-    """The image itself: DeepDream's parametrization."""
+class Pixels:
+    """The image itself, in windows: DeepDream's parametrization."""
 
-    def __init__(self, image: Tensor) -> None:
-        super().__init__()
-        self.image = nn.Parameter(image.detach().clone())
+    def __init__(self, image: Kept) -> None:
+        self.image = image
 
-    def forward(self) -> Tensor:
+    def __call__(self) -> Kept:
         return self.image
 
-    @torch.no_grad()
-    def descend(self) -> None:
-        """Take the step that `backward` has left in the gradients, and clear them."""
-        for parameter in self.parameters():
-            if parameter.grad is not None:
-                parameter.sub_(parameter.grad)
-            parameter.grad = None
+    def restore(self, good: Kept) -> None:
+        """Go back to an earlier image, and take everybody along who holds this one."""
+        self.image.become(good)  # type: ignore[arg-type]  # both are in memory, or both on disk
 
-    @torch.no_grad()
-    def clip(self) -> None:
-        """Bring every pixel back between black and white."""
-        self.image.clamp_(0, 1)
+    def climb(self, change: Canvas, *, clip: bool) -> None:
+        """Add `change`, and with `clip` bring every pixel back between black and white.
+
+        What is in memory of `change` is overwritten; the image as it was is not.
+        """
+        image = self.image
+
+        def rows(top: int, bottom: int) -> Tensor:
+            moved = change.rows(top, bottom).add_(image.rows(top, bottom))
+            return moved.clamp_(0, 1) if clip else moved
+
+        self.image = image.made(image.shape, rows)

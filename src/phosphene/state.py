@@ -16,6 +16,7 @@ import torch
 from numpy.random import RandomState
 from torch import Tensor
 
+from phosphene.canvas import Canvas, Disk, Held, Kept
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
 
@@ -31,7 +32,7 @@ KEY = 624  # words of a Mersenne twister's state
 class Given:
     """What a run was given to look at; its digests are made when a state is, as they take time."""
 
-    photo: Tensor
+    photo: Tensor | Canvas
     mask: Tensor | None
     detail: Tensor | None
 
@@ -41,7 +42,12 @@ class Given:
         return {"photo": _digest(self.photo), "mask": _digest(self.mask), "detail": _digest(self.detail)}
 
 
-def _digest(image: Tensor | None) -> str:
+def _digest(image: Tensor | Canvas | None) -> str:
+    if isinstance(image, Canvas):
+        digest = hashlib.sha256(f"disk {image.size}".encode())
+        for top, bottom in image.strips():
+            digest.update(image.rows(top, bottom).cpu().contiguous().numpy().data)
+        return digest.hexdigest()[:32]
     if not isinstance(image, Tensor):
         return ""
     values = image.detach().to("cpu", torch.float32).contiguous()
@@ -62,17 +68,21 @@ def checked(
     config: Dream,
     objective: str,
     given: Given,
-    shape: Sequence[int],
+    photo: Kept,
     sizes: Sequence[tuple[int, int]],
 ) -> dict[str, Any]:
-    """`state`, if it is of this run and whole, its `random` a generator; else E_PARAM says what isn't."""
+    """`state`, if it is of this run and whole; else E_PARAM says what isn't.
+
+    Its `random` becomes a generator, and its pictures are kept as the photo is.
+    """
+    shape = list(photo.shape)
     then = settings_of(state)
     pairs = [
         (name, getattr(then, name), getattr(config, name))
         for name in Dream.model_fields
         if name not in HOW and name != "objective"
     ]
-    pairs += [("objective", state["objective"], objective), ("picture", state["photo_shape"], list(shape))]
+    pairs += [("objective", state["objective"], objective), ("picture", state["photo_shape"], shape)]
     digests = state["digests"] if isinstance(state["digests"], Mapping) else {}
     pairs += [
         (f"{name}'s content", str(digests.get(name))[:8], now[:8]) for name, now in given.digests.items()
@@ -83,7 +93,15 @@ def checked(
     wrong = _wrong(state, config, shape, sizes)
     if wrong:
         raise PhospheneError("E_PARAM", f"the state to resume is damaged: its {wrong}; start anew")
-    return {**state, "random": _generator(state["random"])}
+    pictures = {name: _kept(state[name], photo) for name in ("image", "good")}
+    return {**state, **pictures, "random": _generator(state["random"])}
+
+
+def _kept(value: Tensor | Canvas, photo: Kept) -> Kept:
+    if isinstance(value, Disk) and isinstance(photo, Disk):
+        return value
+    canvas = value if isinstance(value, Canvas) else Held(value.to(photo.device, torch.float32).clone())
+    return photo.made(canvas.shape, canvas.rows)
 
 
 def _wrong(
@@ -96,9 +114,13 @@ def _wrong(
     whole = [*shape[:-2], *sizes[state["octave"]]]
     for name, expected in {"image": whole, "good": whole, "score": list(shape[:1])}.items():
         value = state[name]
-        if not isinstance(value, Tensor) or not value.is_floating_point() or list(value.shape) != expected:
+        if isinstance(value, Tensor) and value.is_floating_point() and name != "score" and value.dim() == 4:
+            value = Held(value)
+        if not isinstance(value, Tensor if name == "score" else Canvas) or list(value.shape) != expected:
             return f"{name} is no tensor {expected}"
-        if name != "score" and not bool(torch.isfinite(value).all()):
+        if isinstance(value, Canvas) and not all(
+            bool(torch.isfinite(value.rows(*strip)).all()) for strip in value.strips()
+        ):
             return f"{name} is not finite"
     return "" if _generator(state["random"]) else "random numbers' place is none"
 

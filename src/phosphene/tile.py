@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import pairwise
 
 import torch
 from numpy.random import RandomState
 from torch import Tensor
 
+from phosphene.canvas import Canvas, Kept
 from phosphene.errors import PhospheneError
 from phosphene.lens import Look
 from phosphene.objective import Grid, Grids, Objective
@@ -68,13 +69,13 @@ def shift(plan: Plan, random: RandomState) -> tuple[int, int]:
     return int(y), int(x)
 
 
-def grids(look: Look, layers: frozenset[str], image: Tensor) -> dict[str, Grid]:
+def grids(look: Look, layers: frozenset[str], image: Tensor | Canvas) -> dict[str, Grid]:
     """The grid of each layer, and of "input", on the whole `image`, found on thin strips of its size."""
     height, width = image.shape[-2:]
     found = {"input": Grid(height, width, 1)}
     with torch.no_grad():
         sizes = (height, 96), (height + GROWTH, 96), (96, width)
-        tall, taller, wide = (look(image.new_zeros(1, 3, *size)) for size in sizes)
+        tall, taller, wide = (look(torch.zeros(1, 3, *size, device=image.device)) for size in sizes)
     for layer in layers - {"input"}:
         if tall[layer].dim() != 4:
             found[layer] = Grid(1, 1, 0)
@@ -88,34 +89,34 @@ def grids(look: Look, layers: frozenset[str], image: Tensor) -> dict[str, Grid]:
 def gradients(
     parts: Sequence[Objective],
     look: Look,
-    image: Tensor,
+    image: Kept,
     plan: Plan,
     grid: tuple[int, int],
     whole: Grids | None,
     roll: tuple[int, int] = (0, 0),
-) -> tuple[list[Tensor], Tensor]:
+) -> tuple[list[Kept], Tensor]:
     """The gradient of each part's score at `image` `[N, 3, H, W]`, and the score of all, `[N]`.
 
     The network sees the image rolled by `roll` (y, x) pixels, and the gradients are rolled back.
     """
-    if not plan.tile:
-        found, score = _gradients(parts, look, image.roll(roll, (-2, -1)), None, None)
-        return [g.roll((-roll[0], -roll[1]), (-2, -1)) for g in found], score
-    found = [torch.empty_like(image) for _ in parts]
+    (down, right), (height, width) = roll, image.size
+    found = [image.empty() for _ in parts]
     score = torch.zeros(image.shape[0], device=image.device)
-    height, width = image.shape[-2:]
-    y = (torch.arange(height, device=image.device) - roll[0])[:, None] % height
-    x = (torch.arange(width, device=image.device) - roll[1]) % width
-    rows = _crops(height, plan, grid[0])
-    for (tile_y, crop_y), (tile_x, crop_x) in product(rows, list(_crops(width, plan, grid[1]))):
-        crop = image[:, :, y[slice(*crop_y)], x[slice(*crop_x)]]
-        top, bottom = (edge - crop_y[0] for edge in tile_y)
-        left, right = (edge - crop_x[0] for edge in tile_x)
-        pieces, part_score = _gradients(parts, look, crop, whole, (top, bottom, left, right))
-        for g, piece in zip(found, pieces, strict=True):
-            g[:, :, y[slice(*tile_y)], x[slice(*tile_x)]] = piece[:, :, top:bottom, left:right]
-        score += part_score
-        del crop, pieces, piece  # what would lie in the way of the next crop's
+    columns = list(_crops(width, plan, grid[1]))
+    for tile_y, (first, last) in _crops(height, plan, grid[0]):
+        image.expect(first - down, last - first)
+        for tile_x, (start, end) in columns:
+            crop = image.crop(first - down, start - right, last - first, end - start)
+            window = tile_y[0] - first, tile_y[1] - first, tile_x[0] - start, tile_x[1] - start
+            if plan.tile:
+                pieces, part_score = _gradients(parts, look, crop, whole, window)
+            else:
+                pieces, part_score = _gradients(parts, look, crop, None, None)
+            for g, piece in zip(found, pieces, strict=True):
+                part = piece[:, :, slice(*window[:2]), slice(*window[2:])]
+                g.paste(tile_y[0] - down, tile_x[0] - right, part)
+            score += part_score
+            del crop, pieces, piece, part  # what would lie in the way of the next crop's
     return found, score
 
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from tiny import QUICK, make_photo
 
-from phosphene import engine, models, picture
+from phosphene import engine, models
 from phosphene.errors import PhospheneError
 from phosphene.picture import open_picture, read_recipe
 from phosphene.recipe import Recipe
@@ -275,13 +275,6 @@ def test_refused_in_one_line_with_nothing_written(run, photo, typed, code):
     assert found.err.startswith(f"phosphene: {code}")
     assert found.err.count("\n") == 1
     assert listing() == ["photo.png"]
-
-
-def test_a_dream_that_is_too_large(run, photo, monkeypatch):
-    monkeypatch.setattr(picture, "MAX_PIXELS", 20_000)
-    found = run("dream", photo, "--scale", "2", "-o", "out.png", *QUICK)
-    assert found.code == 2
-    assert "E_TOO_LARGE: the dream would have 192×128 px, expected at most 20000" in found.err
 
 
 def test_the_last_good_picture_is_saved(run, photo, failing):

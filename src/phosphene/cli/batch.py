@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from phosphene.cli.dreaming import Studio, dream_photo, open_photo, plan, prepare
+from phosphene.cli.dreaming import Setup, dream_photo, plan, prepare
 from phosphene.cli.faults import explained
 from phosphene.cli.flags import Talk, Target
 from phosphene.cli.interrupt import stop
@@ -19,9 +19,10 @@ from phosphene.recipe import Stop
 
 if TYPE_CHECKING:
     from phosphene.picture import Picture
+    from phosphene.picture.large import Large
 
-Open = Callable[[str], "Picture"]
-Do = Callable[[Job, "Picture", Studio], PhospheneError | None]
+Open = Callable[[str], "Picture | Large"]
+Do = Callable[[Job, "Picture", Setup], PhospheneError | None]
 
 
 def dream_all(
@@ -30,7 +31,7 @@ def dream_all(
     target: Target,
     talk: Talk,
     *,
-    open_: Open = open_photo,
+    open_: Open,
     fail_fast: bool = False,
     until: Stop | None = None,
     weights_sha256: str = "",
@@ -49,7 +50,7 @@ def dream_all(
     if not target.dry_run:
         make_folder(target.output)
         make_folder(target.checkpoint)
-    studio: Studio | None = None
+    setup: Setup | None = None
     failed = 0
     for index, job in enumerate(jobs, 1):
         report.item = f"{job.photo} ({index} of {len(jobs)}): " if len(jobs) > 1 else ""
@@ -61,15 +62,15 @@ def dream_all(
         except Exception as caught:
             error = caught
         else:
-            if studio is None:
-                studio = prepare(dream, deterministic=target.deterministic, compiled=not target.dry_run)
-                _get_ready(studio, report)
-                _same_weights(studio, weights_sha256)
+            if setup is None:
+                setup = prepare(dream, deterministic=target.deterministic, compiled=not target.dry_run)
+                _get_ready(setup, report)
+                _same_weights(setup, weights_sha256)
             try:
                 if target.dry_run:
-                    _describe(job, picture, studio, report)
+                    _describe(job, picture, setup, report)
                 else:
-                    error = dream_photo(job, picture, studio, target, report, until)
+                    error = dream_photo(job, picture, setup, target, report, until)
             except BrokenPipeError:
                 raise
             except Exception as caught:
@@ -84,22 +85,22 @@ def dream_all(
     return (1 if len(jobs) > 1 else 2) if failed else 0
 
 
-def _get_ready(studio: Studio, report: Report) -> None:
+def _get_ready(setup: Setup, report: Report) -> None:
     """Compile if that is wanted, and tell what there is to know of the network."""
-    for note in studio.lens.notes:
+    for note in setup.lens.notes:
         report.note(note)
-    if studio.lens.compile:
+    if setup.lens.compile:
         report.note("compiling; the first time this takes minutes")
         began = time.monotonic()
-        with studio.lens.watching(studio.objective.layers):
+        with setup.lens.watching(setup.objective.layers):
             report.note(f"compiling: {time.monotonic() - began:.1f} s")
 
 
-def _same_weights(studio: Studio, sha256: str) -> None:
-    if sha256 and studio.lens.weights_sha256 != sha256:
+def _same_weights(setup: Setup, sha256: str) -> None:
+    if sha256 and setup.lens.weights_sha256 != sha256:
         raise PhospheneError(
             "E_RECIPE",
-            f"the weights of {studio.dream.model} aren't the recorded ones; "
+            f"the weights of {setup.dream.model} aren't the recorded ones; "
             "give --model or --weights to take those that are here",
         )
 
@@ -110,13 +111,13 @@ def _tell(error: Exception, job: Job, report: Report, debug: bool) -> None:
     report.error(explained(error), photo=job.photo)
 
 
-def _describe(job: Job, picture: Picture, studio: Studio, report: Report) -> None:
+def _describe(job: Job, picture: Picture | Large, setup: Setup, report: Report) -> None:
     """What `--dry-run` prints for one photo."""
-    from phosphene.cli import estimate
+    from phosphene.cli import estimate, places
 
-    planned = plan(job, picture, studio)
-    memory = estimate.memory(picture, studio, planned["octaves"])
-    expected = estimate.seconds(picture, studio, planned["octaves"], memory)
+    planned = plan(job, picture, setup)
+    memory = places.planned(setup, picture, planned["octaves"])
+    expected = estimate.seconds(picture, setup, planned["octaves"], memory)
     if report.events:
         report.event(
             "plan",
@@ -124,6 +125,7 @@ def _describe(job: Job, picture: Picture, studio: Studio, report: Report) -> Non
             tile=memory.tile,
             halo=memory.halo,
             checkpointing=memory.checkpointing,
+            canvas="disk" if memory.on_disk else "memory",
             predicted_peak_bytes=memory.peak,
             predicted_seconds=expected,
             seconds=expected,
@@ -142,7 +144,8 @@ def _describe(job: Job, picture: Picture, studio: Studio, report: Report) -> Non
         "seed": planned["seed"],
         "tiles": ("none" if whole else f"{memory.tile} px, {memory.halo} px beyond")
         + (", activations computed again" if memory.checkpointing else ""),
-        "memory": f"about {memory.peak / 1e9:.1f} GB at most",
+        "memory": f"about {memory.peak / 1e9:.1f} GB at most"
+        + (", the picture on disk" if memory.on_disk else ""),
         "time": f"about {expected:.{0 if expected >= 10 else 1}f} s" if expected else "unknown",
     }.items():
         print(f"{name + ':':<11}{printable(str(value))}")

@@ -47,7 +47,7 @@ def planned(
         made = _recipe_in(job.output)
         if (made.interrupted == until) if made else not there:
             skipped.append(job.output)
-            if made and begun == identity(made) and not target.dry_run:
+            if made and begun and begun == begun | identity(made) and not target.dry_run:
                 with suppress(OSError):  # of a run that was killed after it had saved its picture
                     Path(job.checkpoint).unlink()
         elif made and there:
@@ -119,7 +119,16 @@ def begun_with_seed(jobs: Sequence[Job], skipped: Sequence[str]) -> int | None:
     return None
 
 
+MOST = 0.05  # of a run's time that its checkpoints may take
+SMALL = 16_000_000  # px: up to here they take a moment
+DISK = 200e6  # bytes that a disk writes in a second, as long as it isn't known
 PLANNED = frozenset({"tile", "max_memory"})  # the memory plan fills in the tile; the state knows which
+
+
+def kept_in(path: str) -> str:
+    """Where the run that is kept in `path` has its picture: "disk" or "memory"; "" where there is none."""
+    place = _identity_of(path).get("canvas", "memory") if path and os.path.lexists(path) else ""
+    return place if place in ("disk", "memory") else ""
 
 
 def identity(recipe: Recipe) -> dict[str, Any]:
@@ -139,7 +148,7 @@ def identity(recipe: Recipe) -> dict[str, Any]:
 
 
 class Keeper:
-    """The checkpoint of one run; without a path it does nothing.
+    """The checkpoint of one run; without a path it does nothing. A large picture's are far between.
 
     That it can't be written is told once and ends nothing.
     """
@@ -148,6 +157,7 @@ class Keeper:
         self.path, self.identity, self.every, self.report = path, identity, every, report
         self.written = time.monotonic()
         self.told = False
+        self.took = 0.0
 
     def state(self) -> dict[str, Any] | None:
         """What to go on from; None where there is nothing. E_CHECKPOINT for another run's."""
@@ -181,14 +191,22 @@ class Keeper:
 
     def keep(self, frame: Frame, now: bool = False) -> None:
         """Write the checkpoint if it is time to, at an octave's end, or if it must be `now`."""
-        due = now or frame.step == frame.steps - 1 or time.monotonic() - self.written >= self.every
-        if not self.path or not due:
+        since = time.monotonic() - self.written
+        due = since >= self.every or frame.step == frame.steps - 1
+        if not self.path or not (now or (due and since >= self._cost(frame) / MOST)):
             return
         from phosphene import checkpoint
 
+        begun = time.monotonic()
         with self._told():
             checkpoint.save(self.path, frame.state(copy=False), self.identity)
         self.written = time.monotonic()
+        self.took = self.written - begun
+
+    def _cost(self, frame: Frame) -> float:
+        """The seconds that a checkpoint takes, where they matter."""
+        pixels = frame.canvas.size[0] * frame.canvas.size[1]
+        return 0.0 if pixels < SMALL else self.took or 24 * pixels / DISK
 
     def remove(self) -> None:
         """The dream is done and saved."""

@@ -21,6 +21,7 @@ from phosphene.errors import PhospheneError
 
 if TYPE_CHECKING:
     from phosphene.picture import Picture
+    from phosphene.picture.large import Large
 
 
 def dream(
@@ -84,16 +85,16 @@ def with_seed(chosen: Dream) -> Dream:
 
 def openers(chosen: Dream) -> tuple[Open, Callable[[str], tuple[int, int]]]:
     """How to open a photo, and how to learn its dream's width and height beforehand; stdin is read once."""
-    piped: dict[str, Picture] = {}
+    piped: dict[str, Picture | Large] = {}
 
-    def open_(name: str) -> Picture:
-        return piped.pop(name) if name in piped else open_photo(name)
+    def open_(name: str) -> Picture | Large:
+        return piped.pop(name) if name in piped else open_photo(name, chosen)
 
     def size(name: str) -> tuple[int, int]:
         from phosphene.octave import output_size
 
         try:
-            picture = open_photo(name)
+            picture = open_photo(name, chosen)
         except PhospheneError:
             return 0, 0  # it will be told when its turn comes
         if name == inputs.STDIN:

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phosphene import recipe
-from phosphene.cli import inputs, interrupt
-from phosphene.cli.checkpoints import Keeper, identity
+from phosphene.cli import inputs, interrupt, places
+from phosphene.cli.checkpoints import Keeper, identity, kept_in
 from phosphene.cli.flags import Target
 from phosphene.cli.lock import only_writer
 from phosphene.cli.outputs import STDOUT, Job
@@ -27,17 +27,19 @@ from phosphene.errors import PhospheneError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from phosphene.canvas import Disk
     from phosphene.frame import Frame
     from phosphene.lens import Lens
     from phosphene.objective import Objective
     from phosphene.picture import Picture
+    from phosphene.picture.large import Large
 
 GUIDE = re.compile(r'guide\(("(?:[^"\\]|\\.)*")')
 HALF_DONE = ("E_DIVERGED", "E_ZERO_GRADIENT")  # the last frame before these is a good picture
 
 
 @dataclass(frozen=True)
-class Studio:
+class Setup:
     """What all photos of a run share: the network, the objective bound to it, the mask."""
 
     dream: Dream
@@ -49,7 +51,7 @@ class Studio:
     deterministic: bool
 
 
-def prepare(dream: Dream, *, deterministic: bool = False, compiled: bool = True) -> Studio:
+def prepare(dream: Dream, *, deterministic: bool = False, compiled: bool = True) -> Setup:
     """Load and bind everything; seconds, most of them for importing torch.
 
     `compiled`: as far as the dream asks for it.
@@ -75,7 +77,7 @@ def prepare(dream: Dream, *, deterministic: bool = False, compiled: bool = True)
         plain=dream.plain,
         compile=dream.compile and compiled,
     )
-    return Studio(
+    return Setup(
         dream=dream.but(dtype=lens.dtype),
         lens=lens,
         objective=objective.bind(lens),
@@ -119,51 +121,51 @@ def _mask(name: str) -> Tensor | None:
     return open_picture(name).tensor().mean(1, keepdim=True)
 
 
-def open_photo(name: str) -> Picture:
+def open_photo(name: str, dream: Dream) -> Picture | Large:
     """The photo, or the one that is piped into stdin."""
     import numpy as np
 
-    from phosphene.picture import open_picture
+    from phosphene.picture import Picture, open_picture
 
-    picture = open_picture(inputs.stdin_bytes() if name == inputs.STDIN else Path(name))
+    picture: Picture | Large
+    if name != inputs.STDIN:
+        picture = places.opened(Path(name), dream)
+    else:
+        picture = open_picture(inputs.stdin_bytes())
+    if not isinstance(picture, Picture):
+        return picture
     planes = np.array(picture.pixels.transpose(2, 0, 1), order="C")  # as the engine wants them
     return replace(picture, pixels=planes.transpose(1, 2, 0))
 
 
-def plan(job: Job, picture: Picture, studio: Studio) -> dict[str, Any]:
+def plan(job: Job, picture: Picture | Large, setup: Setup) -> dict[str, Any]:
     """What is about to be done with one photo; sizes are (width, height) in pixels."""
     from phosphene.octave import octave_sizes, output_size
-    from phosphene.picture import MAX_PIXELS, check_output_size, output_format
+    from phosphene.picture import check_output_size, output_format
 
-    height, width = output_size(*picture.size, studio.dream)
-    if height * width > MAX_PIXELS:
-        raise PhospheneError(
-            "E_TOO_LARGE",
-            f"the dream would have {width}×{height} px, expected at most {MAX_PIXELS} in all; "
-            "give --max-size or a smaller --scale",
-        )
+    height, width = output_size(*picture.size, setup.dream)
     check_output_size(output_format(job.output), height, width)
-    sizes = octave_sizes(height, width, studio.dream)
+    sizes = octave_sizes(height, width, setup.dream)
     return {
         "photo": job.photo,
         "output": job.output,
         "width": width,
         "height": height,
         "octaves": [[w, h] for h, w in sizes],
-        "steps": studio.dream.steps,
-        "model": studio.dream.model,
-        "objective": studio.objective.text,
-        "seed": studio.dream.seed,
-        "device": str(studio.lens.device),
-        "dtype": studio.dream.dtype,
-        "threads": studio.threads,
+        "steps": setup.dream.steps,
+        "model": setup.dream.model,
+        "objective": setup.objective.text,
+        "seed": setup.dream.seed,
+        "device": str(setup.lens.device),
+        "dtype": setup.dream.dtype,
+        "threads": setup.threads,
     }
 
 
 def dream_photo(
     job: Job,
-    picture: Picture,
-    studio: Studio,
+    picture: Picture | Large,
+    setup: Setup,
     target: Target,
     report: Report,
     until: recipe.Stop | None = None,
@@ -176,36 +178,42 @@ def dream_photo(
     from phosphene.picture import atomic
 
     began = time.monotonic()
-    planned = plan(job, picture, studio)
+    planned = plan(job, picture, setup)
     report.plan(planned)
-    whole = recipe_for(picture, job.photo, studio, len(planned["octaves"]), until)
-    keeper = Keeper(job.checkpoint, identity(whole), target.checkpoint_every, report)
+    whole = recipe_for(picture, job.photo, setup, len(planned["octaves"]), until)
+    kept = kept_in(job.checkpoint) if target.resume else ""
+    measure = bool(setup.dream.max_memory)
+    where = places.planned(setup, picture, planned["octaves"], kept=kept, measure=measure)
+    known = identity(whole) | {"canvas": "disk" if where.on_disk else "memory"}
+    keeper = Keeper(job.checkpoint, known, target.checkpoint_every, report)
     target = replace(target, overwrite=target.overwrite or job.unfinished)
-    with only_writer(job.output), only_writer(job.checkpoint), interrupt.saving(_promise) as stop:
+    with (
+        only_writer(job.output),
+        only_writer(job.checkpoint),
+        interrupt.saving(_promise) as stop,
+        places.ready(where),
+    ):
         if job.output != STDOUT:
             atomic.check(job.output, overwrite=target.overwrite)
             if target.resume:
                 atomic.sweep(job.output)
         keeper.check()
-        frames = _frames(picture, studio, keeper.state() if target.resume else None)
+        if where.on_disk:
+            places.check_room(planned, picture.size, setup, job.output)
+        state = keeper.state() if target.resume else None
+        frames = _frames(places.photo_of(picture, where, job.output), setup, state)
         report.start_progress()
         try:
             last, error = _last_frame(frames, report, stop, until, keeper)
         finally:
             report.stop_progress()
         stopped = None if last.done else recipe.Stop(octave=last.octave + 1, step=last.step + 1)
-        tiled = last.config.tile < max(last.photo.shape[-2:])  # else the picture was one tile
+        tiled = last.config.tile < max(last.photo.size)  # else the picture was one tile
         used = whole.dream.but(
             tile=last.config.tile if tiled else whole.dream.tile, checkpointing=last.config.checkpointing
         )
         made = whole.model_copy(update={"interrupted": stopped, "dream": used})
-        _save(
-            job.output,
-            picture.with_tensor(last.full()),
-            "" if target.no_metadata else made.to_text(),
-            target,
-            report,
-        )
+        _save(job.output, picture, last, "" if target.no_metadata else made.to_text(), target, report)
         if stopped == until:
             keeper.remove()
     ended = stopped and stopped.model_dump()
@@ -215,7 +223,7 @@ def dream_photo(
     report.done(
         job.output,
         seconds=round(time.monotonic() - began, 3),
-        peak_bytes=budget.highest(studio.lens.device),
+        peak_bytes=budget.highest(setup.lens.device),
         score=score(last),
         seed=last.seed,
         **({"interrupted": ended} if ended else {}),
@@ -226,13 +234,10 @@ def dream_photo(
     return PhospheneError(error.code, f"{error}; saved the last good picture to {place}")
 
 
-def _frames(picture: Picture, studio: Studio, resume: dict[str, Any] | None) -> Iterator[Frame]:
-    import torch
-
+def _frames(photo: Tensor | Disk, setup: Setup, resume: dict[str, Any] | None) -> Iterator[Frame]:
     from phosphene import engine
 
-    photo = torch.from_numpy(picture.pixels.transpose(2, 0, 1))[None]  # no copy, where `open_photo` made it
-    return engine.dream(photo, studio.objective, studio.lens, studio.dream, mask=studio.mask, resume=resume)
+    return engine.dream(photo, setup.objective, setup.lens, setup.dream, mask=setup.mask, resume=resume)
 
 
 def _last_frame(
@@ -267,16 +272,21 @@ def _promise() -> None:
     os.write(2, b"\nfinishing this step, then saving; once more ends at once\n")
 
 
-def _save(output: str, picture: Picture, text: str, target: Target, report: Report) -> None:
+def _save(
+    output: str, picture: Picture | Large, last: Frame, text: str, target: Target, report: Report
+) -> None:
+    from phosphene.canvas import Disk
     from phosphene.picture import save_picture
 
-    if output != STDOUT:
-        notes = save_picture(
-            Path(output), picture, recipe=text, quality=target.quality, overwrite=target.overwrite
-        )
+    more: dict[str, Any] = {"recipe": text, "quality": target.quality}
+    if isinstance(last.canvas, Disk):
+        notes = places.saved(output, picture, last, overwrite=target.overwrite, **more)
+    elif output != STDOUT:
+        made = picture.with_tensor(last.full())  # type: ignore[union-attr]
+        notes = save_picture(Path(output), made, overwrite=target.overwrite, **more)
     else:
         whole = io.BytesIO()  # so that what is piped on is whole as well
-        notes = save_picture(whole, picture, format="png", recipe=text, quality=target.quality)
+        notes = save_picture(whole, picture.with_tensor(last.full()), format="png", **more)  # type: ignore[union-attr]
         sys.stdout.buffer.write(whole.getvalue())
         sys.stdout.buffer.flush()
     for note in notes:

@@ -7,28 +7,22 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
-from phosphene.cli.dreaming import Studio
+from phosphene.cli.dreaming import Setup
 from phosphene.errors import PhospheneError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from phosphene.memory import Planned
     from phosphene.picture import Picture
+    from phosphene.picture.large import Large
 
 PROBE = 384  # px: longest side of the picture that is measured
 STEPS = 3  # of which the first warms up
 
 
-def memory(picture: Picture, studio: Studio, octaves: Sequence[tuple[int, int]]) -> Planned:
-    """The tiles that a dream will take, and the most memory that it is expected to."""
-    from phosphene.memory import plan
-
-    width, height = octaves[-1]
-    held = picture.size == (height, width)  # then the dream needs no copy of it
-    return plan(studio.objective, studio.lens, studio.dream, (1, height, width), photo_held=held)
-
-
 def seconds(
-    picture: Picture, studio: Studio, octaves: Sequence[tuple[int, int]], planned: Planned
+    picture: Picture | Large, setup: Setup, octaves: Sequence[tuple[int, int]], planned: Planned
 ) -> float | None:
     """The expected time of all steps, at the time per pixel that a few gradients take now.
 
@@ -47,7 +41,7 @@ def seconds(
         "checkpointing": planned.checkpointing,
     }
     frames = engine.dream(
-        picture.tensor(), studio.objective, studio.lens, studio.dream.but(max_memory="", **changes)
+        _sample(picture), setup.objective, setup.lens, setup.dream.but(max_memory="", **changes)
     )
     times = []
     with closing(frames), suppress(PhospheneError):  # type: ignore[type-var]
@@ -60,4 +54,17 @@ def seconds(
     per_pixel = (times[-1] - times[0]) / (len(times) - 1) / pixels
     plan = tile.Plan(planned.tile, planned.halo)
     work = sum(tile.pixels(height, width, plan) for width, height in octaves)
-    return round(per_pixel * studio.dream.steps * work, 2)
+    return round(per_pixel * setup.dream.steps * work, 2)
+
+
+def _sample(picture: Picture | Large) -> Tensor:
+    """Something of the photo's shape to measure on: the photo, or noise where it isn't in memory."""
+    from phosphene.picture.large import Large
+
+    if not isinstance(picture, Large):
+        return picture.tensor()
+    import torch
+
+    height, width = picture.size
+    shape = (max(1, side * PROBE // max(height, width)) for side in (height, width))
+    return torch.rand(1, 3, *shape, generator=torch.Generator().manual_seed(0))

@@ -10,15 +10,16 @@ from phosphene import recipe
 from phosphene.cli import inputs
 
 if TYPE_CHECKING:
-    from phosphene.cli.dreaming import Studio
+    from phosphene.cli.dreaming import Setup
     from phosphene.picture import Picture
+    from phosphene.picture.large import Large
 
 
 def recipe_for(
-    picture: Picture, photo: str, studio: Studio, octaves: int, until: recipe.Stop | None
+    picture: Picture | Large, photo: str, setup: Setup, octaves: int, until: recipe.Stop | None
 ) -> recipe.Recipe:
     """The recipe of the dream of one photo, if it comes to its end, or to the step `until`."""
-    dream = studio.dream.but(octaves=octaves, device=str(studio.lens.device), threads=studio.threads)
+    dream = setup.dream.but(octaves=octaves, device=str(setup.lens.device), threads=setup.threads)
     names = {name: private(name) for name in (dream.guide, dream.mask, dream.weights) if name}
     height, width = picture.size
     name = "" if photo == inputs.STDIN else Path(photo).name.encode(errors="replace").decode()
@@ -27,10 +28,10 @@ def recipe_for(
             **{field: names.get(getattr(dream, field), "") for field in ("guide", "mask", "weights")}
         ),
         input=recipe.Picture(name=name, sha256=picture.sha256, width=width, height=height),
-        weights_sha256=studio.lens.weights_sha256,
-        files={names.get(name, name): sha256 for name, sha256 in studio.files.items()},
+        weights_sha256=setup.lens.weights_sha256,
+        files={names.get(name, name): sha256 for name, sha256 in setup.files.items()},
         interrupted=until,
-        deterministic=studio.deterministic,
+        deterministic=setup.deterministic,
         software=recipe.software(),
     )
 

@@ -161,7 +161,7 @@ def work(frame: Frame) -> tuple[int, int]:
     """The pixels that all steps of the run look at, and those that have been looked at."""
     from phosphene.octave import octave_sizes
 
-    sizes = octave_sizes(frame.photo.shape[-2], frame.photo.shape[-1], frame.config)
+    sizes = octave_sizes(*frame.photo.size, frame.config)
     pixels = [height * width for height, width in sizes]
     total = sum(pixels) * frame.steps
     return total, sum(pixels[: frame.octave]) * frame.steps + pixels[frame.octave] * (frame.step + 1)

@@ -1,4 +1,4 @@
-"""Write a `Picture` as a PNG, JPEG, WebP, AVIF or TIFF file, whole or not at all."""
+"""Write a `Picture` as a PNG, JPEG, WebP, AVIF, TIFF or Deep Zoom file, whole or not at all."""
 
 from __future__ import annotations
 
@@ -26,12 +26,20 @@ ENDINGS = {
     "webp": ("webp",),
     "avif": ("avif",),
     "tiff": ("tif", "tiff"),
+    "dzi": ("dzi",),
 }
 """The formats that are written, and the file endings that choose them."""
 
 DEEP = {"png", "tiff"}
 OPAQUE = {"jpeg"}
-LONGEST = {"png": 2**31 - 1, "tiff": 2**31 - 1, "jpeg": 65_500, "webp": 16_383, "avif": 32_768}
+LONGEST = {
+    "png": 2**31 - 1,
+    "tiff": 2**31 - 1,
+    "jpeg": 65_500,
+    "webp": 16_383,
+    "avif": 32_768,
+    "dzi": 2**31 - 1,
+}
 """Pixels that a side may have; of AVIF, what libavif opens again."""
 
 MOST = {"avif": 2**28}
@@ -89,6 +97,16 @@ def save_picture(
     if isinstance(target, str | os.PathLike):
         known = output_format(target, format)
         atomic.check(target, overwrite)
+        if known == "dzi":
+            from phosphene.picture.rows import save_rows
+
+            more: dict[str, Any] = {
+                "icc": picture.icc,
+                "recipe": recipe,
+                "quality": quality,
+                "overwrite": overwrite,
+            }
+            return save_rows(target, lambda top, end: picture.pixels[top:end], picture.size, known, **more)
         data, notes = encode(picture, known, recipe=recipe, quality=quality)
         with atomic.write(target, overwrite) as file:
             file.write(data)
