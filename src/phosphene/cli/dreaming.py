@@ -66,7 +66,8 @@ def prepare(dream: Dream, *, deterministic: bool = False, compiled: bool = True)
 
     if dream.threads:
         torch.set_num_threads(dream.threads)
-    torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    if deterministic or torch.are_deterministic_algorithms_enabled():  # it imports a compiler, for seconds
+        torch.use_deterministic_algorithms(deterministic, warn_only=True)
     objective = objective_of(dream)
     files = {name: recipe.file_sha256(name) for name in [*guides(objective.text), dream.mask] if name}
     lens = models.load(
