@@ -37,7 +37,7 @@ DECENT = 256  # px: with smaller tiles the halo takes more time than computing a
 COPIES = 4  # of the picture: the photo, what is moved, the last good one, the gradient
 LARGE = 512  # px: tiles that a picture may have to be smaller than to be kept on disk
 ROOM = 0.7  # of what is left that a picture's copies may take; where they would take more, it is on disk
-STRIPS = 12  # strips of a picture on disk that are held at a time
+STRIPS = 14  # strips of a picture on disk that are held at a time
 TILES = (*range(1024, 256, -64), 256, 224, 192, 160, 128, 96, 64)
 
 
