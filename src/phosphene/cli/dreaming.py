@@ -176,7 +176,8 @@ def dream_photo(
     `until` ends the run at that step. Gives the error that ended the run early but left a good picture.
     """
     from phosphene import budget
-    from phosphene.picture import atomic
+    from phosphene.picture import atomic, output_format
+    from phosphene.picture.rows import check_tiles
 
     began = time.monotonic()
     planned = plan(job, picture, setup)
@@ -196,6 +197,8 @@ def dream_photo(
     ):
         if job.output != STDOUT:
             atomic.check(job.output, overwrite=target.overwrite)
+            if output_format(job.output) == "dzi":
+                check_tiles(job.output, target.overwrite)
             if target.resume:
                 atomic.sweep(job.output)
         keeper.check()
