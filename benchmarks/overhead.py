@@ -11,6 +11,7 @@ from numpy.random import RandomState
 from benchmarks import results, ways
 from benchmarks.cases import CASES, lens
 from phosphene import engine, expression, tile
+from phosphene.canvas import Held
 from phosphene.cli.report import Report
 from phosphene.config import Dream
 
@@ -53,7 +54,7 @@ def pair(name: str, size: int, steps: int, turns: int, clock: ways.Clock) -> tup
         with seer.watching(objective.layers) as look:
             for _ in range(steps + 1):
                 roll = int(random.randint(-32, 33)), int(random.randint(-32, 33))
-                tile.gradients([objective], look, image, tile.Plan(), (0, 0), None, roll)
+                tile.gradients([objective], look, Held(image), tile.Plan(), (0, 0), None, roll)
                 times.append(clock())
         bare.append(ways.between(times))
     return whole, bare

@@ -78,7 +78,7 @@ def dream(
         measure=bool(config.max_memory),
     )
     config = config.but(tile=planned.tile, checkpointing=planned.checkpointing)
-    with memory.watching(lens, objective.layers, config.checkpointing) as look:
+    with lens.watching(objective.layers, config.checkpointing) as look:
         bases = pyramid(photo, sizes, lost)
         added = detail_of(detail, bases[0], lens)
         del bases[: start.get("octave", 0)]

@@ -11,11 +11,9 @@ whoever resumes or replays it takes the same tiles. The dtype is never changed.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from inspect import signature
 from typing import Any
 
 import torch
@@ -27,15 +25,16 @@ from phosphene import budget, tile
 from phosphene.canvas import STRIP, Held
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
-from phosphene.lens import Lens, Look
+from phosphene.lens import Lens
 from phosphene.objective import Objective
 
 PROBE = 256  # px: side of the crop that is measured
 BOUND = 12_000  # bytes per pixel that no network takes: what surely fits isn't measured
-SLACK = 1.25  # what the allocator takes over what it is asked for
+SLACK = 1.12  # what the allocator takes over what it is asked for
 DECENT = 256  # px: with smaller tiles the halo takes more time than computing activations again
 COPIES = 4  # of the picture: the photo, what is moved, the last good one, the gradient
 LARGE = 512  # px: tiles that a picture may have to be smaller than to be kept on disk
+MARGIN = 0.95  # of the budget that a prediction may take, as it is one
 ROOM = 0.7  # of what is left that a picture's copies may take; where they would take more, it is on disk
 STRIPS = 14  # strips of a picture on disk that are held at a time
 TILES = (*range(1024, 256, -64), 256, 224, 192, 160, 128, 96, 64)
@@ -86,7 +85,8 @@ def plan(
     picture = batch * height * width * 3 * 4
     copies = COPIES + len(parts) - 1 - photo_held
     if on_disk:
-        picture, copies = min(picture, batch * STRIP * 3 * 4), STRIPS
+        strip = min(picture, batch * STRIP * 3 * 4)
+        picture, copies = strip, min(STRIPS, -(-picture * (copies + 1) // strip))
 
     @cache
     def per_pixel(checkpointing: bool) -> float:
@@ -101,9 +101,7 @@ def plan(
         return int(fixed + max(picture, per_pixel(checkpointing) * crop))
 
     ways = _ways(config, height, width, spread)
-    if not config.checkpointing and not can_checkpoint(lens):
-        ways = [(side, again) for side, again in ways if not again]
-    chosen = next((way for way in ways if peak(*way) <= most), None)
+    chosen = next((way for way in ways if peak(*way) <= MARGIN * most), None)
     if chosen is None and (config.max_memory or not config.tile):
         least = min(ways, key=lambda way: (peak(*way), way))
         raise PhospheneError("E_MEMORY", _advice(least, peak(*least), most, config, spread, whole))
@@ -158,22 +156,6 @@ def _ways(config: Dream, height: int, width: int, spread: bool) -> list[tuple[in
     ]
 
 
-def can_checkpoint(lens: Lens) -> bool:
-    """Whether this lens can compute activations again instead of keeping them."""
-    return "checkpointing" in signature(lens.watching).parameters
-
-
-def watching(lens: Lens, layers: Iterable[str], checkpointing: bool = False) -> AbstractContextManager[Look]:
-    """`lens.watching(layers)`, with activations computed again instead of kept where that is planned."""
-    if checkpointing and not can_checkpoint(lens):
-        raise PhospheneError(
-            "E_PARAM",
-            f"{lens.name} keeps its activations; give a smaller --tile instead of --checkpointing",
-        )
-    how: dict[str, Any] = {"checkpointing": True} if checkpointing else {}
-    return lens.watching(layers, **how)
-
-
 def taken(
     parts: Sequence[Objective], lens: Lens, seed: int, height: int, width: int, checkpointing: bool = False
 ) -> float:
@@ -184,7 +166,7 @@ def taken(
     layers = frozenset().union(*(part.layers for part in parts))
     parts = [part.at(rows / height, columns / width) for part in parts]
     crop = noise.to(lens.device)
-    with torch.inference_mode(False), watching(lens, layers, checkpointing) as look:
+    with torch.inference_mode(False), lens.watching(layers, checkpointing) as look:
         if lens.device.type == "cuda":
             before = int(torch.cuda.memory_allocated(lens.device))
             torch.cuda.reset_peak_memory_stats(lens.device)

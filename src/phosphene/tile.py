@@ -17,6 +17,7 @@ import torch
 from numpy.random import RandomState
 from torch import Tensor
 
+from phosphene import ascent
 from phosphene.canvas import Canvas, Kept
 from phosphene.errors import PhospheneError
 from phosphene.lens import Look
@@ -117,6 +118,8 @@ def gradients(
                 g.paste(tile_y[0] - down, tile_x[0] - right, part)
             score += part_score
             del crop, pieces, piece, part  # what would lie in the way of the next crop's
+    if plan.tile:
+        ascent.trim()
     return found, score
 
 
