@@ -75,7 +75,7 @@ def dream(
         (photo.shape[0], *sizes[-1]),
         photo_held=True,
         on_disk=isinstance(photo, Disk),
-        measure=bool(config.max_memory),
+        measure=bool(config.max_memory) and not config.tile,
     )
     config = config.but(tile=planned.tile, checkpointing=planned.checkpointing)
     with lens.watching(objective.layers, config.checkpointing) as look:

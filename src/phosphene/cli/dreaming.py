@@ -205,7 +205,8 @@ def dream_photo(
         if where.on_disk:
             places.check_room(planned, picture.size, setup, job.output)
         state = keeper.state() if target.resume else None
-        frames = _frames(places.photo_of(picture, where, job.output), setup, state)
+        chosen = {} if state else {"tile": where.tile, "checkpointing": where.checkpointing}
+        frames = _frames(places.photo_of(picture, where, job.output), setup, setup.dream.but(**chosen), state)
         report.start_progress()
         try:
             last, error = _last_frame(frames, report, stop, until, keeper)
@@ -238,10 +239,12 @@ def dream_photo(
     return PhospheneError(error.code, f"{error}; saved the last good picture to {place}")
 
 
-def _frames(photo: Tensor | Disk, setup: Setup, resume: dict[str, Any] | None) -> Iterator[Frame]:
+def _frames(
+    photo: Tensor | Disk, setup: Setup, dream: Dream, resume: dict[str, Any] | None
+) -> Iterator[Frame]:
     from phosphene import engine
 
-    return engine.dream(photo, setup.objective, setup.lens, setup.dream, mask=setup.mask, resume=resume)
+    return engine.dream(photo, setup.objective, setup.lens, dream, mask=setup.mask, resume=resume)
 
 
 def _last_frame(
