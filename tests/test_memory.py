@@ -145,7 +145,7 @@ class TestPlan:
 
 
 class TestCheckpointing:
-    @pytest.mark.parametrize(("limit", "tile", "checkpointing"), [("2GB", 0, False), ("900MB", 256, True)])
+    @pytest.mark.parametrize(("limit", "tile", "checkpointing"), [("2GB", 0, False), ("880MB", 256, True)])
     def test_is_chosen_where_no_decent_tile_fits(self, again, limit, tile, checkpointing):
         found = planned(again, max_memory=limit)
         assert found.checkpointing == checkpointing
