@@ -94,10 +94,11 @@ def prepared(
 
 def peak() -> int:
     """Bytes that this process held at most."""
-    import resource
+    import torch
 
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    from phosphene import budget
+
+    return budget.highest(torch.device("cpu"))
 
 
 def trim() -> None:

@@ -1,5 +1,8 @@
 """Sizes in words, and the limits of control groups read from made-up files."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -114,3 +117,14 @@ def test_a_group_that_is_over_its_limit_has_no_room(tmp_path):
         },
     )
     assert list(budget.group_room(root)) == [0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_the_peak_is_not_the_parents():
+    """rusage of a program that a large one starts begins with the large one's memory."""
+    script = (
+        "import subprocess, sys; block = bytearray(10**9); subprocess.run([sys.executable, '-c', "
+        "'import torch; from phosphene import budget; print(budget.highest(torch.device(\"cpu\")))'])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 10**9

@@ -186,13 +186,25 @@ class TestPlan:
             assert len(list(tile._crops(height, plan, -64))) == tiles
 
 
+WEIGHTS = Path(__file__).resolve().parents[2] / "shared/data/weights/bvlc_googlenet.safetensors"
+REAL = pytest.mark.skipif(not WEIGHTS.exists(), reason="the weights of BVLC GoogLeNet are not here")
+
+
 @pytest.mark.slow
-def test_no_seam_with_the_default_halo():
+@pytest.mark.parametrize(
+    ("model", "objective"),
+    [
+        ("efficientnet_lite2", "blocks.4.1"),
+        pytest.param("bvlc_googlenet", "inception_4c/output", marks=REAL),
+    ],
+)
+def test_no_seam_with_the_default_halo(model, objective):
     """On tile borders the gradient is as large as the untiled one there: within 2%, over some steps."""
     picture = open_picture(Path(__file__).parents[1] / "examples" / "photo.jpg")
     image = resampled(Held(picture.tensor()), (400, 448)).image
-    config, lens, random = Dream(), load("efficientnet_lite2", device="cpu"), RandomState(0)
-    parts, plan = [parse(config.objective).bind(lens)], Plan(160, config.halo)
+    lens = load(model, str(WEIGHTS) if model == "bvlc_googlenet" else "", device="cpu")
+    config, random = Dream(model=model, objective=objective), RandomState(0)
+    parts, plan = [parse(objective).bind(lens)], Plan(160, config.halo)
     on, off = [], []
     with lens.watching(parts[0].layers) as look:
         whole = tile.grids(look, parts[0].layers, image)
