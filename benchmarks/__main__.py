@@ -7,7 +7,7 @@ from importlib import import_module
 
 from benchmarks import results
 
-WHAT = ("gradient", "scaling", "exactness", "overhead", "classic")
+WHAT = ("gradient", "profile", "scaling", "exactness", "overhead", "classic")
 
 
 def options(arguments: list[str] | None = None) -> argparse.Namespace:

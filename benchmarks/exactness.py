@@ -25,9 +25,7 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, str]]:
     seeds = max(FEWEST, options.turns) | 1
     for title, plain, fast, layer in pairs(options):
         exact = copy.deepcopy(plain.module).double()
-        distances = [
-            apart(plain, fast, exact, layer, options.sizes[0], seed) for seed in range(options.turns)
-        ]
+        distances = [apart(plain, fast, exact, layer, options.sizes[0], seed) for seed in range(seeds)]
         usual, ours = (statistics.median(column) for column in zip(*distances, strict=True))
         rows.append([f"{title} `{layer}`", f"{usual:.2e}", f"{ours:.2e}", f"{ours / usual:.2f}×"])
         over += [f"- {title}: more than {MOST:g}× the plain path's distance\n"] if ours > MOST * usual else []

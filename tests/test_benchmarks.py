@@ -11,7 +11,7 @@ from torch import nn
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import cases, gradient, plot, results, scaling, ways, worker  # noqa: E402
+from benchmarks import cases, gradient, plot, profile, results, scaling, ways, worker  # noqa: E402
 from benchmarks.__main__ import options  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -134,3 +134,27 @@ def test_defaults():
     chosen = options([])
     assert chosen.what == ["gradient"] and chosen.networks == list(cases.CASES) and chosen.sizes == [224]
     assert options(["all"]).what == ["gradient", "scaling", "exactness", "overhead", "classic"]
+
+
+@pytest.mark.parametrize(
+    ("image", "weight", "kind"),
+    [
+        ([1, 3, 64, 64], [8, 3, 3, 3], "from the picture"),
+        ([1, 32, 64, 64], [32, 1, 3, 3], "depthwise"),
+        ([1, 32, 64, 64], [8, 32, 1, 1], "1×1"),
+        ([1, 32, 64, 64], [8, 32, 5, 5], "larger"),
+    ],
+)
+def test_kinds_of_convolutions(image, weight, kind):
+    assert profile.convolution(image, weight) == f"convolutions, {kind}"
+
+
+def test_kinds_of_work_add_up(monkeypatch):
+    """What the profiler saw is shared out once: no kind is negative, and convolutions are among them."""
+    from phosphene.lens import Lens
+
+    monkeypatch.setitem(profile.CASES, "tiny", "1")
+    monkeypatch.setattr(profile, "lens", lambda _: Lens(tiny()))
+    found, seconds = profile.kinds("tiny", 64)
+    assert seconds > 0 and min(found.values()) >= 0
+    assert found["convolutions, from the picture"] > 0
