@@ -166,7 +166,8 @@ class Lens:
         parts = dict(self.module.named_modules())
         handles = [parts[layer].register_forward_hook(capture(layer)) for layer in wanted]
         try:
-            with ascent.kept() if fast else nullcontext(), ascent.exact(self._exact):
+            heap = ascent.returned if checkpointing else ascent.kept if fast else nullcontext
+            with heap(), ascent.exact(self._exact):
                 yield look
         finally:
             for handle in handles:

@@ -30,10 +30,12 @@ from phosphene.objective import Objective
 
 PROBE = 256  # px: side of the crop that is measured
 BOUND = 12_000  # bytes per pixel that no network takes: what surely fits isn't measured
-SLACK = 1.12  # what the allocator takes over what it is asked for
-DECENT = 256  # px: with smaller tiles the halo takes more time than computing activations again
+SLACK = 1.12  # what the allocator takes over what it is asked for, where it keeps freed memory
+TILED = 1.25  # the same where tile follows on tile
+AGAIN = 2  # times as long where activations are computed again
+STORED = 1.1  # times as long where the picture is on disk
+GOOD = 1.3  # times the work of an untiled gradient: with no more, nothing else is tried
 COPIES = 4  # of the picture: the photo, what is moved, the last good one, the gradient
-LARGE = 512  # px: tiles that a picture may have to be smaller than to be kept on disk
 MARGIN = 0.95  # of the budget that a prediction may take, as it is one
 ROOM = 0.7  # of what is left that a picture's copies may take; where they would take more, it is on disk
 STRIPS = 14  # strips of a picture on disk that are held at a time
@@ -68,8 +70,8 @@ def plan(
 
     `photo_held` says that the photo at that size is in memory already. Without `measure`, nothing
     is measured where a tile is given or the picture surely fits. Raises E_MEMORY where nothing
-    fits. The objective is bound to the lens. Where no decent tile fits, or the score can't be tiled,
-    activations are computed again instead of kept.
+    fits. The objective is bound to the lens. Of the ways that fit, that with the least work is taken;
+    activations are computed again, rather than kept, where small tiles would take longer.
     """
     batch, height, width = size
     whole = tile.whole(height, width)
@@ -90,7 +92,7 @@ def plan(
 
     @cache
     def per_pixel(checkpointing: bool) -> float:
-        return SLACK * batch * taken(parts, lens, config.seed or 0, height, width, checkpointing)
+        return batch * taken(parts, lens, config.seed or 0, height, width, checkpointing)
 
     per_pixel(config.checkpointing)
     spread = objective.spread and _grows(objective, lens, height, width)
@@ -98,7 +100,8 @@ def plan(
 
     def peak(side: int, checkpointing: bool) -> int:
         crop = tile.largest(height, width, tile.Plan(side, config.halo))
-        return int(fixed + max(picture, per_pixel(checkpointing) * crop))
+        slack = 1 if checkpointing else TILED if side < whole else SLACK
+        return int(fixed + max(picture, slack * per_pixel(checkpointing) * crop))
 
     ways = _ways(config, height, width, spread)
     chosen = next((way for way in ways if peak(*way) <= MARGIN * most), None)
@@ -119,23 +122,36 @@ def placed(
     photo_held: bool = False,
     measure: bool = True,
 ) -> Planned:
-    """The plan for a dream in memory; for one on disk where copies of the picture leave no room for tiles."""
+    """The plan for a dream in memory; for one on disk where that leaves room for so much larger tiles."""
     batch, height, width = size
     room = budget.limit(config.max_memory, lens.device) - budget.held(lens.device)
+    in_memory, error = None, None
     if (COPIES + 1 - photo_held) * batch * height * width * 3 * 4 < ROOM * room:
         try:
-            planned = plan(objective, lens, config, size, photo_held=photo_held, measure=measure)
-        except PhospheneError as error:
-            if error.code != "E_MEMORY" or height * width <= STRIP:
+            in_memory = plan(objective, lens, config, size, photo_held=photo_held, measure=measure)
+        except PhospheneError as found:
+            if found.code != "E_MEMORY":
                 raise
-        else:
-            if config.tile or planned.tile >= min(LARGE, tile.whole(height, width)):
-                return planned
-    return plan(objective, lens, config, size, on_disk=True, measure=measure)
+            error = found
+    if in_memory and (config.tile or _work(in_memory, height, width) <= GOOD * height * width):
+        return in_memory
+    if height * width <= STRIP and (in_memory or error):
+        if in_memory:
+            return in_memory
+        assert error is not None
+        raise error
+    on_disk = plan(objective, lens, config, size, on_disk=True, measure=measure)
+    return min(filter(None, (in_memory, on_disk)), key=lambda one: _work(one, height, width))
+
+
+def _work(planned: Planned, height: int, width: int) -> float:
+    """What a plan's gradient takes, in pixels of an untiled one with nothing computed again."""
+    work = tile.pixels(height, width, tile.Plan(planned.tile, planned.halo))
+    return work * (AGAIN if planned.checkpointing else 1) * (STORED if planned.on_disk else 1)
 
 
 def _ways(config: Dream, height: int, width: int, spread: bool) -> list[tuple[int, bool]]:
-    """Sides of tiles, and whether activations are computed again: what is to be tried, best first."""
+    """Sides of tiles, and whether activations are computed again: what is to be tried, quickest first."""
     whole = tile.whole(height, width)
     if not spread:
         sides = [whole]
@@ -145,15 +161,8 @@ def _ways(config: Dream, height: int, width: int, spread: bool) -> list[tuple[in
         sides = [whole] if height * width <= tile.WHOLE else []
         sides += [side for side in TILES if side < whole]
         sides = sides or [whole]
-    if config.checkpointing:
-        return [(side, True) for side in sides]
-    least = min(DECENT, sides[0])
-    decent = [side for side in sides if side >= least]
-    return [
-        *((side, False) for side in decent),
-        *((side, True) for side in decent),
-        *((side, again) for side in sides if side < least for again in (False, True)),
-    ]
+    ways = [(side, again) for side in sides for again in ((True,) if config.checkpointing else (False, True))]
+    return sorted(ways, key=lambda way: _work(Planned(way[0], config.halo, way[1], 0), height, width))
 
 
 def taken(
@@ -203,6 +212,11 @@ class _Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.live: dict[int, weakref.ref[Any]] = {}
         self.now = self.peak = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to skip it, PyTorch would import it, which takes seconds and 100 MB."""
+        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))

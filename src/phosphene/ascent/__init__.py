@@ -15,10 +15,10 @@ from torch import nn
 
 from phosphene.ascent.compiled import Compiled
 from phosphene.ascent.fast import Fast
-from phosphene.ascent.heap import kept, trim
+from phosphene.ascent.heap import kept, returned, trim
 from phosphene.ascent.toolchain import exact
 
-__all__ = ["DTYPES", "Compiled", "Fast", "exact", "kept", "ready", "trim"]
+__all__ = ["DTYPES", "Compiled", "Fast", "exact", "kept", "ready", "returned", "trim"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -12,7 +12,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from phosphene.canvas.disk import Kept
 
-STRIP = 2**22  # px: a picture on disk is read and written so much at a time
+STRIP = 2**20  # px: a picture on disk is read and written so much at a time
 Span = tuple[int, int]
 Shape = tuple[int, int, int, int]
 Rows = Callable[[int, int], Tensor]  # top and bottom row -> [N, C, bottom - top, W]
