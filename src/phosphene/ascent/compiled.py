@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.passes.split_module import split_module
-from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
+from phosphene.ascent.fuse import Norm
 from phosphene.ascent.graph import Traced, Untraceable, trace
 from phosphene.ascent.toolchain import compiling
 
@@ -115,7 +115,7 @@ def module_of(graph: fx.Graph, network: nn.Module, fold: bool) -> fx.GraphModule
                 graph.erase_node(node)
             elif norm and node.meta.get("only_norm"):
                 node.target = f"norm_{len(parts)}"
-                parts[node.target] = _Norm(part)
+                parts[node.target] = Norm(part)
             else:
                 parts[node.target] = part
     return fx.GraphModule(parts, graph)
@@ -128,18 +128,6 @@ def _folds(before: fx.Node, norm: nn.BatchNorm2d, parts: dict[str, Any]) -> bool
         and len(before.users) == 1
         and norm.running_mean is not None
     )
-
-
-class _Norm(nn.Module):
-    """The batch norm of a module that does more."""
-
-    def __init__(self, norm: nn.BatchNorm2d) -> None:
-        super().__init__()
-        self.norm = norm
-
-    def forward(self, x: Tensor) -> Tensor:
-        n = self.norm
-        return F.batch_norm(x, n.running_mean, n.running_var, n.weight, n.bias, False, 0.0, n.eps)
 
 
 def in_parts(steps: fx.GraphModule, graphs: bool) -> fx.GraphModule:

@@ -160,10 +160,10 @@ def _call(node: fx.Node, network: nn.Module) -> Callable[..., Any]:
     if node.op == "call_function":
         return node.target  # type: ignore[return-value]
     module = network.get_submodule(str(node.target))
-    return _Norm(module) if node.meta.get("only_norm") else module
+    return Norm(module) if node.meta.get("only_norm") else module
 
 
-class _Norm(nn.Module):
+class Norm(nn.Module):
     """The batch norm of a module that does more."""
 
     def __init__(self, norm: nn.Module) -> None:
