@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import math
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -23,10 +25,14 @@ from torch import Tensor, nn
 from benchmarks.cases import CASES, EnoughError, lens, usual
 from benchmarks.peers import FOLDER
 
+if TYPE_CHECKING:
+    from phosphene.canvas import Disk
+
 Clock = Callable[[], float]
 Steps = Callable[[int], float]  # so many steps -> seconds of one of them
 OURS = ("phosphene", "plain", "cut", "straight")
 PEERS = ("torch-dreams", "dreamlens")
+LARGE = 32_000_000  # px: from here on a picture is dreamed on disk
 SIDES = (512, 1024, 1536, 2048, 3072)
 
 
@@ -54,7 +60,7 @@ def climb(name: str, case: str, height: int, width: int, clock: Clock, max_memor
     from phosphene.config import Dream
 
     seer = lens(case, plain=name == "plain", dtype="bfloat16" if name == "bfloat16" else "float32")
-    image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    image = noise(height, width)
 
     def steps(count: int) -> float:
         config = Dream(octaves=1, steps=count + 1, smooth=0, seed=0, max_memory=max_memory)
@@ -62,6 +68,19 @@ def climb(name: str, case: str, height: int, width: int, clock: Clock, max_memor
         return between([clock() for _ in frames])
 
     return steps
+
+
+def noise(height: int, width: int) -> Tensor | Disk:
+    """A picture to start from `[1, 3, H, W]`; a large one on disk, as the command line has it."""
+    from phosphene.canvas import Disk
+
+    random = torch.Generator().manual_seed(0)
+    if height * width <= LARGE:
+        return torch.rand(1, 3, height, width, generator=random)
+    canvas = Disk.new(tempfile.gettempdir(), (1, 3, height, width))
+    for top, bottom in canvas.strips():
+        canvas.put(top, torch.rand(1, 3, bottom - top, width, generator=random))
+    return canvas
 
 
 def loop(module: nn.Module, layer: str, cut: bool, height: int, width: int, clock: Clock) -> Steps:
