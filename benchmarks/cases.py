@@ -9,8 +9,8 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from phosphene import models
 from phosphene.lens import Lens
-from phosphene.models import efficientnet_lite
 from phosphene.models.bvlc_googlenet import BVLCGoogLeNet
 
 CASES = {
@@ -41,7 +41,7 @@ def network(name: str) -> nn.Module:
         if torch.get_default_device().type == "meta":
             made: nn.Module = timm.create_model(f"tf_{name}").eval()
             return made
-        return efficientnet_lite.lens(name, plain=True).module.to(memory_format=torch.contiguous_format)
+        return models.load(name, plain=True, device="cpu").module.to(memory_format=torch.contiguous_format)
     if name == "bvlc_googlenet":
         return BVLCGoogLeNet().eval()
     options = {"init_weights": False, "aux_logits": False} if name == "googlenet" else {}

@@ -55,7 +55,7 @@ class EnoughError(Exception):
 @cache
 def network(name):
     if name.startswith("efficientnet"):
-        module = efficientnet_lite.lens(name).module
+        module = efficientnet_lite.build(name).module
     elif name == "bvlc":
         module = he(BVLCGoogLeNet())
     elif name == "googlenet":

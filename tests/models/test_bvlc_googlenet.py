@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.signal import correlate2d
 
+from phosphene import models
 from phosphene.errors import PhospheneError
 from phosphene.models import bvlc_googlenet
 
@@ -154,7 +155,7 @@ def test_the_lens_reads_safetensors_and_caffemodel(tmp_path, network, old):
         layers = [(name, "Convolution" if a[0].ndim == 4 else "InnerProduct", a) for name, a in arrays]
         aux = ("loss1/fc", "InnerProduct", [np.ones((3, 2)), np.ones(3)])
         path.write_bytes(caffemodel([aux, *layers], old))
-    lens = bvlc_googlenet.lens(str(path))
+    lens = models.load("bvlc_googlenet", path, device="cpu")
     assert lens.name == "bvlc_googlenet" and lens.head in lens.layers and len(lens.classes) == 1000
     found = lens.module.state_dict()
     assert all(torch.equal(found[key], state[key]) for key in state)
@@ -164,7 +165,7 @@ def test_the_lens_gives_the_network_bgr_minus_the_mean(tmp_path, network):
     from safetensors.torch import save_file
 
     save_file(network.state_dict(), tmp_path / "weights")
-    lens = bvlc_googlenet.lens(str(tmp_path / "weights"))
+    lens = models.load("bvlc_googlenet", tmp_path / "weights", device="cpu")
     with torch.no_grad(), lens.watching(["data"]) as look:
         data = look(torch.tensor([1.0, 0.5, 0.0]).view(1, 3, 1, 1).expand(1, 3, 32, 32))["data"]
     assert data[0, :, 0, 0].tolist() == [0 - 104.0, 127.5 - 116.0, 255 - 122.0]
@@ -175,7 +176,7 @@ def test_weights_without_the_classifier_still_dream(tmp_path, network):
 
     state = {key: value for key, value in network.state_dict().items() if not key.startswith("loss3")}
     save_file(state, tmp_path / "weights")
-    lens = bvlc_googlenet.lens(str(tmp_path / "weights"))
+    lens = models.load("bvlc_googlenet", tmp_path / "weights", device="cpu")
     image = torch.full((1, 3, 64, 64), 0.5)
     with torch.no_grad(), lens.watching(["inception_4c/output"]) as look:
         assert look(image)["inception_4c/output"].shape == (1, 512, 4, 4)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from phosphene import models
+from phosphene import Lens, models
 from phosphene.models import device, efficientnet_lite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -56,7 +56,7 @@ def test_bfloat16_is_as_near_as_autocast_comes():
     image = torch.rand(1, 3, 96, 128, generator=torch.Generator().manual_seed(0))
 
     def gradient(dtype, autocast=False):
-        lens = efficientnet_lite.lens("efficientnet_lite2", dtype=dtype, plain=True)
+        lens = Lens(efficientnet_lite.build("efficientnet_lite2").module, dtype=dtype, plain=True)
         x = image.clone().requires_grad_()
         with lens.watching(["blocks.4.1"]) as look, torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             score = look(x)["blocks.4.1"].square().mean()

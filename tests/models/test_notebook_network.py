@@ -19,9 +19,10 @@ pytestmark = pytest.mark.skipif(
 def test_it_knows_coffee_and_cat(photo, name, least, most):
     from skimage import data
 
+    from phosphene import models
     from phosphene.models import bvlc_googlenet
 
-    lens = bvlc_googlenet.lens(str(WEIGHTS), mean=bvlc_googlenet.MEAN_CLASSIFY)
+    lens = models.load("bvlc_googlenet", WEIGHTS, mean=bvlc_googlenet.MEAN_CLASSIFY, device="cpu")
     pixels = getattr(data, photo)()
     height, width = pixels.shape[:2]
     side = min(height, width)

@@ -2,99 +2,134 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phosphene.errors import PhospheneError, nearest
+from phosphene.models import preprocess, pull
+from phosphene.models.cards import MODELS
+from phosphene.models.cards import Model as Model
+from phosphene.models.preprocess import Numbers
+from phosphene.models.sources import SOURCES, Built, Given
 
 if TYPE_CHECKING:
     from phosphene.lens import Lens
 
 
-@dataclass(frozen=True)
-class Model:
-    """A network by name, and where its dreams are good."""
-
-    name: str
-    summary: str
-    objective: str  # what is dreamed when nothing is asked for
-    guide_layer: str  # where a guide picture's features are compared
-    needs_weights: bool  # True: there is no package with its weights, the user gives a file
-
-
-MODELS = (
-    Model(
-        "efficientnet_lite2",
-        "EfficientNet-Lite2, ImageNet; the default",
-        "blocks.4.1",
-        "blocks.3.1",
-        False,
-    ),
-    Model(
-        "efficientnet_lite0",
-        "EfficientNet-Lite0, ImageNet; smaller and faster",
-        "blocks.4.2 + blocks.3.2",
-        "blocks.3.1",
-        False,
-    ),
-    Model(
-        "bvlc_googlenet",
-        "BVLC GoogLeNet, the network of the 2015 notebook, ImageNet; needs --weights",
-        "inception_4c/output",
-        "inception_3b/output",
-        True,
-    ),
-)
-
-
 def available() -> tuple[Model, ...]:
-    """Every network that `load` knows, the default first."""
+    """Every network with a card, the default first. `load` knows many more: all that its sources have."""
     return MODELS
 
 
 def find(name: str) -> Model:
-    """The network of that name; E_MODEL with the names that are spelled most like it."""
+    """The card of a network, or an empty one for what a source may know; E_MODEL with the nearest names."""
+    source, colon, rest = name.partition(":")
     for model in MODELS:
-        if model.name == name:
+        if model.name == name or (colon and "." in rest and model.name == name.rpartition(".")[0]):
             return model
+    if colon and source in SOURCES and rest:
+        return Model(name, f"{rest}, from {source}", needs_weights=source != "python")
+    if colon:
+        raise PhospheneError(
+            "E_MODEL",
+            f"there is no model {name[:200]!r}; before a colon stands one of {', '.join(SOURCES)}, "
+            "after it a name, as in torchvision:resnet50",
+        )
     near = ", ".join(nearest(name[:200], [model.name for model in MODELS], 3))
     raise PhospheneError(
         "E_MODEL", f"there is no model {name[:200]!r}; the nearest are {near}; `phosphene models` lists all"
     )
 
 
+def refuse_code(name: str, where: str) -> None:
+    """E_MODEL for a network that is the user's own code, where somebody else may have written its name."""
+    if name.partition(":")[0].strip().lower() == "python":
+        raise PhospheneError(
+            "E_MODEL",
+            f"{where} names {name[:200]!r}, which is code to run; "
+            "only --model typed on the command line, or load() in Python, runs code",
+        )
+
+
 def load(
     name: str,
-    weights: str = "",
+    weights: str | Path = "",
     *,
     device: str = "auto",
     dtype: str = "float32",
     plain: bool = False,
     compile: bool = False,  # noqa: A002
+    mean: Numbers = "",
+    std: Numbers = "",
+    range: Numbers = "",  # noqa: A002
+    channel_order: str = "",
+    untrained: bool = False,
 ) -> Lens:
-    """The network `name` as a `Lens`, with the weights of the file `weights` ('' = its package's own).
+    """The network `name` as a `Lens`, with the weights of the file `weights` ('' = its own).
 
+    `name` is one of `available()`, or a source and its name for a network: `torchvision:resnet50`,
+    `timm:convnext_tiny`, `hf:FOLDER`, `open_clip:ViT-B-32`, `python:my_module:build`.
     `device` is auto, cpu, cuda, cuda:N or mps; `dtype` float32, bfloat16 or float16, where the
     processor has such arithmetic of its own: else the lens is float32 and its `notes` say so. `plain`
     is without the fast path, `compile` with torch.compile.
+    The input is `(low + (high - low) * image - mean) / std` with `range` = (low, high), 0 and 1 unless
+    given, `mean` and `std` for each channel or for all, and `channel_order` rgb, bgr or l (grey): as
+    given here, else as the file says, else as the network's library has it.
+    With `untrained`, a network without a file has random weights, the same every time.
     Errors: E_MODEL, E_WEIGHTS, E_DEVICE, E_PARAM.
     """
-    model = find(name)
-    if model.needs_weights and not weights:
-        raise PhospheneError(
-            "E_WEIGHTS",
-            f"no package brings the weights of {name}; give the file that you have, as in "
-            f"`--weights {name}.safetensors` or `--weights {name}.caffemodel`",
-        )
+    user = preprocess.given(mean, std, range, channel_order, untrained)
+    file = weights_of(name, str(weights))
     from phosphene.models.device import arithmetic, pick
 
     where = pick(device)
     used, notes = arithmetic(dtype, where)
-    how: dict[str, Any] = {"device": where, "dtype": used, "plain": plain, "compile": compile, "notes": notes}
+    from phosphene.lens import Lens
+    from phosphene.models import weights as files
+
+    built = preprocess.applied(_built(name, file, user), user, files.said(file), name, file)
+    return Lens(
+        built.module,
+        name=name,
+        mean=built.mean,
+        std=built.std,
+        scale=built.scale,
+        channel_order=built.channel_order,
+        classes=built.classes,
+        head=built.head,
+        weights_sha256=built.weights_sha256,
+        device=where,
+        dtype=used,
+        plain=plain,
+        compile=compile,
+        notes=(*notes, *built.notes),
+    )
+
+
+def weights_of(name: str, weights: str) -> str:
+    """The file to load; E_WEIGHTS, before anything slow is imported, where a network has none at all."""
+    if find(name).needs_weights and ":" not in name:
+        weights = weights or pull.cached(name)
+        if not weights:
+            raise PhospheneError(
+                "E_WEIGHTS",
+                f"no package brings the weights of {name}; give the file that you have, as in "
+                f"`--weights {name}.safetensors` or `--weights {name}.caffemodel`",
+            )
+    return weights
+
+
+def _built(name: str, weights: str, user: Given) -> Built:
+    source, colon, rest = name.partition(":")
+    if colon:
+        built: Any = import_module(SOURCES[source]).build(rest, weights, user)
+        assert isinstance(built, Built)
+        return built
     if name == "bvlc_googlenet":
         from phosphene.models import bvlc_googlenet
 
-        return bvlc_googlenet.lens(weights, **how)
+        return bvlc_googlenet.build(weights)
     from phosphene.models import efficientnet_lite
 
-    return efficientnet_lite.lens(name, weights, **how)
+    return efficientnet_lite.build(name, weights)

