@@ -303,3 +303,36 @@ class TestInput:
         with pytest.raises(PhospheneError, match="--tile") as caught:
             look_at(lens, ["0"])
         assert caught.value.code == "E_MEMORY"
+
+
+class TestGrey:
+    def test_luma_is_what_the_network_gets(self):
+        lens = Lens(
+            nn.Sequential(nn.Conv2d(1, 3, 3), nn.Identity()), mean=[0.5], std=[0.25], channel_order="l"
+        )
+        got = look_at(lens, ["0"])["0"]
+        red, green, blue = IMAGE.unbind(1)
+        grey = (0.299 * red + 0.587 * green + 0.114 * blue)[:, None]
+        assert torch.allclose(got, lens.module[0]((grey - 0.5) / 0.25), atol=1e-5)
+        assert lens.zero.shape == (3, 1, 1) and torch.allclose(lens.prepare(lens.zero[None]), torch.zeros(1))
+
+    def test_one_number_stands_for_every_channel(self):
+        one, three = Lens(strided(), mean=[0.5], std=[2]), Lens(strided(), mean=[0.5] * 3, std=[2] * 3)
+        assert torch.equal(one.prepare(IMAGE), three.prepare(IMAGE))
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"mean": (0.5, 0.5)},
+            {"mean": ()},
+            {"std": (1.0, 0.0, 1.0)},
+            {"std": (float("nan"),)},
+            {"scale": 0.0},
+            {"mean": (0.0, 0.0, 0.0), "channel_order": "l"},
+            {"mean": ["a"]},
+        ],
+    )
+    def test_numbers_are_checked(self, wrong):
+        with pytest.raises(PhospheneError) as caught:
+            Lens(strided(), **wrong)
+        assert caught.value.code == "E_PARAM" and "expected" in str(caught.value)

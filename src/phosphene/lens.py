@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -18,6 +19,9 @@ Acts = Mapping[str, Tensor]
 Look = Callable[[Tensor], Acts]
 
 
+LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in a grey network's input
+
+
 class _SeenEnough(BaseException):
     """Ends a forward pass at the last watched layer."""
 
@@ -26,10 +30,16 @@ class Lens:
     """A network, how it wants its input, and its layers by name.
 
     The network's input is `(scale * image - mean) / std` with the image's channels in
-    `channel_order`; images are `[N, 3, H, W]`, RGB, 0..1. The lens works on a frozen copy: hooks,
-    mode and gradients of the module that was passed in are never touched. Unless it is `plain`, its
-    steps are fused where the layers that are watched allow it; the values are the same. With `compile`
-    they are compiled by PyTorch when layers are watched for the first time; E_DEVICE where that can't be.
+    `channel_order`, `"l"` for a grey network's one; images are `[N, 3, H, W]`, RGB, 0..1. `mean` and
+    `std` have a number for each of the network's channels, or one for all. `size` is the side in px that
+    the network was trained with, `patch` that of a transformer's patches (0: none), which come after
+    `prefix` tokens. `text` makes unit-length embeddings `[n, D]` of prompts, and `embedding` names the
+    layer whose output they are compared with. Anything else is E_PARAM.
+
+    The lens works on a frozen copy: hooks, mode and gradients of the module that was passed in are never
+    touched. Unless it is `plain`, its steps are fused where the layers that are watched allow it; the
+    values are the same. With `compile` they are compiled by PyTorch when layers are watched for the first
+    time; E_DEVICE where that can't be.
     """
 
     def __init__(
@@ -37,8 +47,8 @@ class Lens:
         module: nn.Module,
         *,
         name: str = "",
-        mean: Sequence[float] = (0.0, 0.0, 0.0),
-        std: Sequence[float] = (1.0, 1.0, 1.0),
+        mean: Sequence[float] = (0.0,),
+        std: Sequence[float] = (1.0,),
         scale: float = 1.0,
         channel_order: str = "rgb",
         classes: Sequence[str] = (),
@@ -49,9 +59,13 @@ class Lens:
         plain: bool = False,
         compile: bool = False,  # noqa: A002
         notes: Sequence[str] = (),
+        size: int = 224,
+        patch: int = 0,
+        prefix: int = 0,
+        text: Callable[[Sequence[str]], Tensor] | None = None,
+        embedding: str = "",
     ) -> None:
-        if sorted(channel_order) != ["b", "g", "r"]:
-            raise PhospheneError("E_PARAM", f"channel_order is {channel_order!r}, expected 'rgb' or 'bgr'")
+        channels = _channels(channel_order)
         if dtype not in ascent.DTYPES:
             raise PhospheneError("E_PARAM", f"dtype is {dtype!r}, expected one of {', '.join(ascent.DTYPES)}")
         self.name = name or type(module).__name__
@@ -63,16 +77,22 @@ class Lens:
         self.plain = not compile and (plain or dtype != "float32" or self.device.type != "cpu")
         self.compile, self._exact = compile, plain
         self.notes = tuple(notes)  # what a person should know of how it came about
-        self._order = ["rgb".index(channel) for channel in channel_order]
-        self._scale = scale
+        self.size, self.patch, self.prefix = size, patch, prefix
+        self.text, self.embedding = text, embedding
+        self._order = ["rgb".index(channel) for channel in channel_order if channel != "l"]
+        self._scale = _numbers("scale", [scale], 1)[0]
         with torch.inference_mode(False):
             self.module = ascent.ready(module, self.device, dtype)
-            self._mean = torch.tensor(mean, device=self.device).view(1, -1, 1, 1)
-            self._std = torch.tensor(std, device=self.device).view(1, -1, 1, 1)
+            self._mean = self._row(_numbers("mean", mean, channels))
+            self._std = self._row(_numbers("std", std, channels))
+            self._luma = self._row(LUMA)
         self.layers: tuple[str, ...] = tuple(name for name, _ in self.module.named_modules() if name)
         self._fast = (
             ascent.Compiled(self.module, self.device, not plain) if compile else ascent.Fast(self.module)
         )
+
+    def _row(self, numbers: Sequence[float]) -> Tensor:
+        return torch.tensor(numbers, device=self.device).view(1, -1, 1, 1)
 
     def __repr__(self) -> str:
         return f"Lens({self.name!r}, {len(self.layers)} layers, {self.dtype} on {self.device})"
@@ -81,11 +101,18 @@ class Lens:
     def zero(self) -> Tensor:
         """The colour that the network gets as zeros: `[3, 1, 1]`, RGB, 0..1."""
         mean = self._mean[0] / self._scale
-        return mean[[self._order.index(channel) for channel in range(3)]]
+        return (
+            mean[[self._order.index(channel) for channel in range(3)]]
+            if self._order
+            else mean.repeat(3, 1, 1)
+        )
 
     def prepare(self, image: Tensor) -> Tensor:
         """`[N, 3, H, W]` RGB 0..1 as the network wants it, channels-last, in the lens's dtype."""
-        x = image if self._order == [0, 1, 2] else image[:, self._order]
+        if not self._order:
+            x = (image * self._luma).sum(1, keepdim=True)
+        else:
+            x = image if self._order == [0, 1, 2] else image[:, self._order]
         x = (self._scale * x - self._mean) / self._std
         return x.to(ascent.DTYPES[self.dtype]).contiguous(memory_format=torch.channels_last)
 
@@ -205,6 +232,30 @@ class Lens:
 
     def _grey(self) -> Tensor:
         return torch.full((1, 3, 96, 96), 0.5, device=self.device)
+
+
+def _channels(order: str) -> int:
+    if order != "l" and sorted(order) != ["b", "g", "r"]:
+        raise PhospheneError("E_PARAM", f"channel_order is {order!r}, expected 'rgb', 'bgr' or 'l'")
+    return len(order)
+
+
+def _numbers(name: str, given: Sequence[float], channels: int) -> list[float]:
+    """`given` as one finite number for each channel, none of what is divided by being 0; else E_PARAM."""
+    try:
+        numbers = [float(number) for number in given]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) not in (1, channels):
+        wanted = "a number" if channels == 1 else f"{channels} numbers, one for each channel, or 1"
+        raise PhospheneError("E_PARAM", f"{name} is {str(given)[:100]}, expected {wanted}")
+    if not all(map(math.isfinite, numbers)) or (name != "mean" and 0 in numbers):
+        raise PhospheneError(
+            "E_PARAM",
+            f"{name} is {str(given)[:100]}, expected finite numbers"
+            + ("" if name == "mean" else " that aren't 0"),
+        )
+    return numbers * channels if len(numbers) == 1 else numbers
 
 
 def _shape(output: Any) -> str:
