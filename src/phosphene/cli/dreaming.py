@@ -17,12 +17,12 @@ from phosphene import recipe
 from phosphene.cli import inputs, interrupt, places
 from phosphene.cli.checkpoints import Keeper, identity, kept_in
 from phosphene.cli.flags import Target
-from phosphene.cli.lock import only_writer
 from phosphene.cli.outputs import STDOUT, Job
 from phosphene.cli.provenance import recipe_for
 from phosphene.cli.report import Report, score
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
+from phosphene.lock import only_writer
 
 if TYPE_CHECKING:
     from torch import Tensor

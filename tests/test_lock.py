@@ -5,16 +5,21 @@ import sys
 
 import pytest
 
-from phosphene.cli.lock import only_writer
 from phosphene.errors import PhospheneError
+from phosphene.lock import only_writer
 
 HOLD = """
 import sys
-from phosphene.cli.lock import only_writer
+from phosphene.lock import only_writer
 with only_writer(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
 """
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

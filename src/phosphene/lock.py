@@ -1,4 +1,4 @@
-"""One writer per output, even among processes.
+"""One writer per file, even among processes.
 
 Every output stands for one byte of one file in the temporary folder, and whoever is writing it
 holds that byte's lock. The system gives locks back when a process dies, however it dies, so there
@@ -47,6 +47,18 @@ def only_writer(path: str) -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+def taken(path: Path) -> int | None:
+    """Make or open the lock file `path` and take its lock: what to close to let go, None if another has it.
+
+    The file stays: to remove it would let two processes hold two files of one name.
+    """
+    file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    if _taken(file, 0):
+        return file
+    os.close(file)
+    return None
 
 
 def _open() -> int:
