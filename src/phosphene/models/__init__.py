@@ -80,7 +80,7 @@ def load(
     Errors: E_MODEL, E_WEIGHTS, E_DEVICE, E_PARAM.
     """
     user = preprocess.given(mean, std, range, channel_order, untrained)
-    file = weights_of(name, str(weights))
+    file = weights_of(name, str(weights), untrained)
     from phosphene.models.device import arithmetic, pick
 
     where = pick(device)
@@ -89,34 +89,23 @@ def load(
     from phosphene.models import weights as files
 
     built = preprocess.applied(_built(name, file, user), user, files.said(file), name, file)
+    known = {field: value for field, value in vars(built).items() if field not in ("exact", "notes")}
     return Lens(
-        built.module,
-        name=name,
-        mean=built.mean,
-        std=built.std,
-        scale=built.scale,
-        channel_order=built.channel_order,
-        classes=built.classes,
-        head=built.head,
-        weights_sha256=built.weights_sha256,
-        device=where,
-        dtype=used,
-        plain=plain,
-        compile=compile,
-        notes=(*notes, *built.notes),
+        **known, name=name, device=where, dtype=used, plain=plain, compile=compile, notes=notes + built.notes
     )
 
 
-def weights_of(name: str, weights: str) -> str:
-    """The file to load; E_WEIGHTS, before anything slow is imported, where a network has none at all."""
-    if find(name).needs_weights and ":" not in name:
-        weights = weights or pull.cached(name)
-        if not weights:
-            raise PhospheneError(
-                "E_WEIGHTS",
-                f"no package brings the weights of {name}; give the file that you have, as in "
-                f"`--weights {name}.safetensors` or `--weights {name}.caffemodel`",
-            )
+def weights_of(name: str, weights: str = "", untrained: bool = False) -> str:
+    """The file to load, '' for a package's; E_WEIGHTS, before torch is imported, where there is none."""
+    if weights or not find(name).needs_weights:
+        return weights
+    weights = pull.cached(name)
+    if not weights and not untrained and ":" not in name:
+        raise PhospheneError(
+            "E_WEIGHTS",
+            f"no package brings the weights of {name}; `phosphene models pull {name}` gets them, or give the "
+            f"file that you have, as in `--weights {name}.safetensors` or `--weights {name}.caffemodel`",
+        )
     return weights
 
 
@@ -129,7 +118,7 @@ def _built(name: str, weights: str, user: Given) -> Built:
     if name == "bvlc_googlenet":
         from phosphene.models import bvlc_googlenet
 
-        return bvlc_googlenet.build(weights)
+        return bvlc_googlenet.build(weights, user)
     from phosphene.models import efficientnet_lite
 
     return efficientnet_lite.build(name, weights)

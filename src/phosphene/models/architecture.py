@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from phosphene.errors import PhospheneError
-from phosphene.models import pull, weights
+from phosphene.models import weights
 from phosphene.models.fit import AUXILIARY, fit, without_prefix
 from phosphene.models.sources import Given
 
@@ -28,12 +28,11 @@ class Filled:
 
 
 def filled(name: str, file: str, given: Given, make: Callable[..., nn.Module]) -> Filled:
-    """The architecture that `make()` gives, with the weights of `file`, or of those that were pulled.
+    """The architecture that `make()` gives, with the weights of `file`.
 
     A file for another number of classes is fitted to `make(num_classes=…)`. E_WEIGHTS where there is no
     file, unless an untrained network is enough.
     """
-    file = file or pull.cached(name)
     if not file and not given.untrained:
         raise PhospheneError(
             "E_WEIGHTS",

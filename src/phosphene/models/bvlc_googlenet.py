@@ -13,9 +13,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from phosphene.models import fit, imagenet, weights
+from phosphene.models import architecture, imagenet
 from phosphene.models.response_norm import ResponseNorm
-from phosphene.models.sources import Built
+from phosphene.models.sources import Built, Given
 
 MEAN_DREAM = (104.0, 116.0, 122.0)  # the notebook's; classification uses MEAN_CLASSIFY
 MEAN_CLASSIFY = (104.0, 117.0, 123.0)
@@ -126,20 +126,18 @@ def top() -> Iterator[tuple[str, nn.Module]]:
     yield "prob", nn.Softmax(1)
 
 
-def build(file: str, mean: tuple[float, ...] = MEAN_DREAM) -> Built:
+def build(file: str, given: Given = Given()) -> Built:  # noqa: B008
     """The network with the weights of `file` (safetensors, caffemodel or a state dict), made to dream."""
-    network = BVLCGoogLeNet()
-    state, sha256 = weights.read(file)
-    notes = fit.fit(network, state, file)
+    made = architecture.filled("bvlc_googlenet", file, given, lambda **_: BVLCGoogLeNet())
     return Built(
-        network,
-        mean=mean,
+        made.module,
+        mean=MEAN_DREAM,
         std=(1.0, 1.0, 1.0),
         scale=255.0,
         channel_order="bgr",
         classes=imagenet.names(),
         head="loss3/classifier",
-        weights_sha256=sha256,
-        notes=notes,
+        weights_sha256=made.sha256,
+        notes=made.notes,
         exact=True,
     )

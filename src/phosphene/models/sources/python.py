@@ -49,7 +49,8 @@ def call(rest: str) -> nn.Module | Lens:
     module, function = match.groups()
     with working_directory():
         try:
-            made = reduce(getattr, function.split("."), import_module(module))()
+            maker: Any = reduce(getattr, function.split("."), import_module(module))
+            made = maker()
         except PhospheneError:
             raise
         except (Exception, SystemExit) as error:
@@ -89,10 +90,15 @@ def of_lens(lens: Lens) -> Built:
         mean=tuple(lens._mean.flatten().tolist()),
         std=tuple(lens._std.flatten().tolist()),
         scale=lens._scale,
-        channel_order="".join("rgb"[index] for index in lens._order),
+        channel_order="".join("rgb"[index] for index in lens._order) or "l",
         classes=lens.classes,
         head=lens.head,
         weights_sha256=lens.weights_sha256,
         notes=lens.notes,
+        size=lens.size,
+        patch=lens.patch,
+        prefix=lens.prefix,
+        text=lens.text,
+        embedding=lens.embedding,
         exact=True,
     )

@@ -64,7 +64,8 @@ def known(name: str) -> Any:
         if f".{kind}" in builder.__module__:
             raise PhospheneError(
                 "E_MODEL",
-                f"torchvision:{name} is for {kind.replace('_', ' ')}; expected a network that looks at a picture",
+                f"torchvision:{name} is for {kind.replace('_', ' ')}; "
+                "expected a network that looks at one picture",
             )
     return builder
 
