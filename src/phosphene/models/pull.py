@@ -1,6 +1,6 @@
 """Weights from their publishers: what is published, where it is kept, and whether it is here.
 
-Nothing is downloaded but by `pull`, and that is called by `phosphene models pull` only. A digest is the
+Nothing is ever downloaded but by `fetch`, which `phosphene models pull` alone calls. A digest is the
 publisher's: the one in torchvision's file names (`googlenet-1378be20.pth`: its SHA-256 begins with
 1378be20), or that of the Caffe model zoo's readme. Whatever is used from here is checked against it.
 """
@@ -172,5 +172,10 @@ def right(path: Path, entry: Published) -> bool:
 
 @lru_cache(maxsize=64)
 def _digest(path: Path, algorithm: str, _size: int, _time: int) -> str:
+    return digest_of(path, algorithm)
+
+
+def digest_of(path: Path, algorithm: str) -> str:
+    """The digest of a file's bytes, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, partial(hashlib.new, algorithm, usedforsecurity=False)).hexdigest()
