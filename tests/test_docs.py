@@ -23,7 +23,7 @@ from phosphene.config import Dream
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 QUICK = {"PHOSPHENE_MAX_SIZE": "96", "PHOSPHENE_OCTAVES": "1", "PHOSPHENE_STEPS": "2"}
-COMMANDS = ("dream", "replay", "show", "layers", "models", "config", "--install-completion")
+COMMANDS = ("dream", "replay", "show", "layers", "models", "models pull", "config", "--install-completion")
 load = cache(models.load)
 
 
@@ -48,6 +48,7 @@ def desk(tmp_path, monkeypatch, one_thread, googlenet):
     for variable in [key for key in os.environ if key.startswith("PHOSPHENE_")]:
         monkeypatch.delenv(variable)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(models, "load", load)

@@ -24,6 +24,7 @@ from phosphene.errors import PhospheneError, nearest
 PREFIX = "PHOSPHENE_"
 PROJECT_FILE = "phosphene.toml"
 FILES = ("weights", "guide", "mask")  # settings that name a file
+NOT_A_DREAMS = {"PHOSPHENE_OFFLINE"}  # what else is told through the environment
 MAX_TOML_BYTES = 1_000_000
 DEFAULT = "default"
 
@@ -129,7 +130,7 @@ def _environment(environment: Mapping[str, str]) -> list[Source]:
     """`PHOSPHENE_FIELD` variables; an empty one counts as absent."""
     sources = []
     for variable, text in sorted(environment.items()):
-        if not variable.startswith(PREFIX) or not text:
+        if not variable.startswith(PREFIX) or not text or variable in NOT_A_DREAMS:
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name not in Dream.model_fields:

@@ -46,14 +46,8 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 for order, command in enumerate(COMMANDS):
-    app.command(
-        f"phosphene.cli.{command.name}:{command.name}",
-        name=command.name,
-        help=command.help,
-        usage=f"Usage: phosphene {command.usage} [OPTIONS]",
-        help_prologue=command.examples,
-        sort_key=order,
-    )
+    looks = {} if command.beneath else command.looks
+    app.command(command.place, name=command.name, help=command.help, sort_key=order, **looks)
 
 
 @app.command(name="--install-completion", sort_key=len(COMMANDS))

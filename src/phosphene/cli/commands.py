@@ -6,12 +6,25 @@ from typing import NamedTuple
 
 
 class Command(NamedTuple):
-    """A command's code is the function of the same name in the module of the same name."""
+    """A command's code is the function of the same name in the module of the same name.
+
+    That of a command with others beneath it is the `app` of that module.
+    """
 
     name: str
     usage: str
     help: str
     examples: str
+    beneath: tuple[Command, ...] = ()
+
+    @property
+    def place(self) -> str:
+        return f"phosphene.cli.{self.name}:{'app' if self.beneath else self.name}"
+
+    @property
+    def looks(self) -> dict[str, str]:
+        """What `--help` shows around the flags."""
+        return {"usage": f"Usage: phosphene {self.usage} [OPTIONS]", "help_prologue": self.examples}
 
 
 COMMANDS = (
@@ -61,13 +74,27 @@ Examples:
     ),
     Command(
         "models",
-        "models",
-        "The networks and the named looks (presets) that there are.",
+        "models [pull NAME]",
+        "The networks and the named looks (presets) that there are; how to get their weights.",
         """\
 Examples:
   phosphene models
   phosphene models --json
+  phosphene models pull torchvision:googlenet
 """,
+        (
+            Command(
+                "pull",
+                "models pull NAME",
+                "Download a network's weights from their publisher, after asking; checked, and resumed.",
+                """\
+Examples:
+  phosphene models pull torchvision:googlenet
+  phosphene models pull bvlc_googlenet --yes
+  phosphene models pull torchvision:vgg16 --url https://mirror.example.org/vgg16-397923af.pth
+""",
+            ),
+        ),
     ),
     Command(
         "config",

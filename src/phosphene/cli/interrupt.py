@@ -25,6 +25,7 @@ class Stop:
     def __init__(self) -> None:
         self.signal = 0
         self.dreaming = False
+        self.breaking = False
         self.asked: Callable[[], None] | None = None  # tells the person that the step is being finished
 
     @property
@@ -33,6 +34,9 @@ class Stop:
         return 128 + self.signal
 
     def handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.breaking:
+            self.signal, self.breaking = number, False
+            raise KeyboardInterrupt
         if not self.dreaming:
             os._exit(128 + number)
         if self.signal:
@@ -52,7 +56,7 @@ def handled(for_good: bool = False) -> Iterator[None]:
 
     `for_good` keeps them to the process's end, as Python's own way out can be interrupted too.
     """
-    stop.signal, stop.dreaming = 0, False
+    stop.signal, stop.dreaming, stop.breaking = 0, False, False
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -76,3 +80,13 @@ def saving(asked: Callable[[], None]) -> Iterator[Stop]:
         yield stop
     finally:
         stop.dreaming = False
+
+
+@contextmanager
+def breaking() -> Iterator[None]:
+    """While this lasts, the first signal is a KeyboardInterrupt: what waits for others doesn't wait on."""
+    stop.breaking = True
+    try:
+        yield
+    finally:
+        stop.breaking = False

@@ -56,6 +56,8 @@ class Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         old, new = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
         if new not in ("http", "https") or (old, new) == ("https", "http"):
+            if fp:
+                fp.close()
             raise refused(req.full_url, f"leads to {newurl[:200]!r}", "an https address; try another --url")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

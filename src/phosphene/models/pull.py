@@ -127,6 +127,9 @@ def cached(name: str) -> str:
         for path in places(entry):
             if right(path, entry):
                 return str(path)
+    begins = name.partition(":")[2]
+    if not begins.isidentifier() or not any(hub().glob(f"{begins}*")):
+        return ""  # without importing torchvision
     for entry in torchvision_entries(name):
         if entry.digest and right(hub() / entry.file, entry):
             return str(hub() / entry.file)
@@ -136,7 +139,7 @@ def cached(name: str) -> str:
 def torchvision_entries(name: str) -> list[Published]:
     """The plain ImageNet weights of `torchvision:…` in the installed torchvision, its default first."""
     library, _, architecture = name.partition(":")
-    if library != "torchvision":
+    if library != "torchvision" or not architecture.isidentifier():
         return []
     from torchvision.models import get_model_weights
 
