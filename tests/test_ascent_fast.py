@@ -21,7 +21,7 @@ from phosphene.lens import Lens
 from phosphene.memory import _Counted
 from phosphene.models import efficientnet_lite
 from phosphene.models.bvlc_googlenet import BVLCGoogLeNet
-from phosphene.models.weights import NoWeights
+from phosphene.models.fit import NoWeights
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "shared/data/weights/bvlc_googlenet.safetensors"
 NAMES = ["efficientnet_lite0", "efficientnet_lite2", "bvlc", "googlenet", "resnet50", "vgg16"]
@@ -70,7 +70,7 @@ def network(name):
 def look(module, layers, plain=False):
     """What a lens on `module` sees in an image; the fast path must be there unless it is `plain`."""
     lens = Lens(module, plain=plain)
-    assert plain or lens._fast.watching(frozenset(layers))
+    assert plain or lens._ways.fast.watching(frozenset(layers))
 
     def see(image):
         with lens.watching(layers) as looking:

@@ -15,9 +15,13 @@ MAX_LINES = 300
 
 ORDER = [  # a room imports from the lines above its own only
     "errors",
-    "config lock",
+    "config outputs lock",
     "budget canvas color ascent",
     "param gradient octave state",
+    "address tokens",
+    "capture presented",
+    "survey",
+    "ways",
     "lens",
     "intake objective",
     "picture layers models",

@@ -7,7 +7,7 @@ from phosphene import models
 from phosphene.layers import table
 from phosphene.lens import Lens
 from phosphene.models.bvlc_googlenet import BVLCGoogLeNet
-from phosphene.models.weights import NoWeights
+from phosphene.models.fit import NoWeights
 
 
 def recurrence(*kernels_and_strides):

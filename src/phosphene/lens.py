@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
-from functools import cached_property
-from typing import Any
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from phosphene import ascent
+from phosphene.address import Address, Site, names, parse
+from phosphene.capture import whole
 from phosphene.errors import PhospheneError, nearest
+from phosphene.outputs import brackets
+from phosphene.presented import channels, explained, shapes, shown
+from phosphene.survey import MOST, SIZES, Survey
+from phosphene.tokens import Layout, Shape, Size
+from phosphene.ways import Ways
 
 Acts = Mapping[str, Tensor]
 Look = Callable[[Tensor], Acts]
+Wanted = Mapping[str, Address]
+Places = dict[str, tuple[Site, Layout]]
 
 
 LUMA = (0.299, 0.587, 0.114)  # of red, green and blue in a grey network's input
-
-
-class _SeenEnough(BaseException):
-    """Ends a forward pass at the last watched layer."""
 
 
 class Lens:
@@ -37,7 +40,8 @@ class Lens:
     layer whose output they are compared with. Anything else is E_PARAM.
 
     The lens works on a frozen copy: hooks, mode and gradients of the module that was passed in are never
-    touched. Unless it is `plain`, its steps are fused where the layers that are watched allow it; the
+    touched. With `own` it takes the module itself.
+    Unless it is `plain`, its steps are fused where the layers that are watched allow it; the
     values are the same. With `compile` they are compiled by PyTorch when layers are watched for the first
     time; E_DEVICE where that can't be.
     """
@@ -64,6 +68,7 @@ class Lens:
         prefix: int = 0,
         text: Callable[[Sequence[str]], Tensor] | None = None,
         embedding: str = "",
+        own: bool = False,
     ) -> None:
         channels = _channels(channel_order)
         if dtype not in ascent.DTYPES:
@@ -82,14 +87,24 @@ class Lens:
         self._order = ["rgb".index(channel) for channel in channel_order if channel != "l"]
         self._scale = _numbers("scale", [scale], 1)[0]
         with torch.inference_mode(False):
-            self.module = ascent.ready(module, self.device, dtype)
+            self.module = ascent.ready(module, self.device, dtype, own)
             self._mean = self._row(_numbers("mean", mean, channels))
             self._std = self._row(_numbers("std", std, channels))
             self._luma = self._row(LUMA)
         self.layers: tuple[str, ...] = tuple(name for name, _ in self.module.named_modules() if name)
-        self._fast = (
-            ascent.Compiled(self.module, self.device, not plain) if compile else ascent.Fast(self.module)
+        self._names = names(self.module)
+        self._survey = Survey(self.module, self._grey, size, patch, prefix)
+        fast = (
+            ascent.Compiled(self.module, self.device, not plain, channels)
+            if compile
+            else ascent.Fast(self.module, channels=channels)
         )
+        self._ways = Ways(
+            self.module, self._survey, fast, plain=self.plain, channels=channels, device=self.device
+        )
+
+    def _grey(self, image: Tensor) -> Tensor:
+        return self.prepare(image.to(self.device))
 
     def _row(self, numbers: Sequence[float]) -> Tensor:
         return torch.tensor(numbers, device=self.device).view(1, -1, 1, 1)
@@ -118,7 +133,7 @@ class Lens:
 
     def check(self, layer: str) -> str:
         """`layer`, if there is such a layer; else E_LAYER with the nearest names."""
-        if layer != "input" and layer not in self.layers:
+        if layer != "input" and parse(layer, self._names) is None:
             near = ", ".join(nearest(layer, self.layers))
             raise PhospheneError(
                 "E_LAYER",
@@ -131,107 +146,122 @@ class Lens:
     def watching(self, layers: Iterable[str], checkpointing: bool = False) -> Iterator[Look]:
         """A function from an image `[N, 3, H, W]` to the activations of `layers`, float32.
 
-        The forward pass ends at the last of them. Hooks live inside the `with` and act only while
-        that function runs. `"input"` is the image itself. Maps are `[N, C, H, W]`, vectors `[N, C]`.
+        A layer is a module's name, `NAME#K` for its K-th call (from 0), `NAME[ITEM]` for an item of the
+        tuple, dict or dataclass that it gives. Activations are what it gave at that time, whatever works
+        in place later. The forward pass ends at the last of them. Hooks live inside the `with` and act
+        only while that function runs. `"input"` is the image itself. Maps are `[N, C, H, W]`, vectors
+        `[N, C]`; tokens are folded to `[N, C, h, w]`, and those that come before, for classes and
+        registers, are `NAME@prefix`, `[N, C, T]`. What is none of these is E_LAYER, and E_ZERO_GRADIENT
+        what no gradient leads back from to an image that wants one.
         With `checkpointing`, gradients take less memory and a third more time, where the network's
         steps can be written down; the values are the same.
         """
-        wanted = frozenset(self.check(layer) for layer in layers) - {"input"}
-        for layer in sorted(wanted):
-            if layer in self._repeated:
-                raise _ambiguous(layer)
-        fast = None if self.plain or not wanted else self._fast.watching(wanted)
-        if checkpointing and wanted:
-            fast = self._pieces.watching(wanted, checkpointing=True) or fast
-        seen: dict[str, Tensor] = {}
-        looking = False
+        wanted = {
+            layer: address
+            for layer in sorted({self.check(layer) for layer in layers} - {"input"})
+            if (address := parse(layer, self._names)) is not None
+        }
+        with ExitStack() as stack:
+            places = self._places(wanted)
+            way = self._ways.to(_sites(places), stack, checkpointing) if wanted and places else None
 
-        def look(image: Tensor) -> Acts:
-            nonlocal looking
-            seen.clear()
-            if wanted and fast:
-                with suppress(Exception):  # the plain path finds out what is wrong, if anything is
-                    acts = fast(self.prepare(image))
-                    return {"input": image, **{layer: act.float() for layer, act in acts.items()}}
-            if wanted:
-                looking = True
+            def look(image: Tensor) -> Acts:
+                nonlocal places, way
+                if not wanted:
+                    return {"input": image}
+                size = (image.shape[-2], image.shape[-1])
+                self._recount(wanted, size)
                 try:
-                    self.module(self.prepare(image))
-                except _SeenEnough:
-                    pass
-                except RuntimeError as error:
-                    raise _explained(error, image, self.name) from error
-                finally:
-                    looking = False
-            for layer in wanted - seen.keys():
-                raise PhospheneError(
-                    "E_LAYER", f"{self.name} doesn't run its layer {layer!r}; choose another"
-                )
-            found = {"input": image, **{layer: act.float() for layer, act in seen.items()}}
-            seen.clear()
-            return found
+                    if way is None:
+                        places = self._places(wanted, size) or self._reason(wanted, image)
+                        way = self._ways.to(_sites(places), stack, checkpointing)
+                    acts = way(self.prepare(image))
+                except Exception as error:
+                    raise self._explained(error, image, wanted) from error
+                found = {"input": image}
+                for layer, (site, layout) in (places or {}).items():
+                    if site not in acts:
+                        raise self._missing(layer, wanted[layer])
+                    found[layer] = shown(acts[site], layout, image, layer, wanted[layer].prefix).float()
+                return found
 
-        def capture(layer: str) -> Callable[[nn.Module, Any, Any], None]:
-            def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-                if not looking:
-                    return
-                if not isinstance(output, Tensor) or output.dim() not in (2, 4):
-                    raise PhospheneError(
-                        "E_LAYER",
-                        f"layer {layer!r} gives {_shape(output)}, expected [N, C, H, W] or [N, C]; "
-                        "choose another",
-                    )
-                if layer in seen:
-                    raise _ambiguous(layer)
-                last = len(seen) + 1 == len(wanted)
-                seen[layer] = output if last else output.clone()
-                if last:
-                    raise _SeenEnough
-
-            return hook
-
-        parts = dict(self.module.named_modules())
-        handles = [parts[layer].register_forward_hook(capture(layer)) for layer in wanted]
-        try:
-            heap = ascent.returned if checkpointing else ascent.kept if fast else nullcontext
+            heap = ascent.returned if checkpointing else ascent.kept if way and way.fast else nullcontext
             with heap(), ascent.exact(self._exact):
                 yield look
-        finally:
-            for handle in handles:
-                handle.remove()
 
-    @cached_property
-    def _pieces(self) -> ascent.Fast:
-        """What computes activations again: fused wherever the lens is."""
-        usual = isinstance(self._fast, ascent.Fast) and not self.plain
-        return self._fast if usual else ascent.Fast(self.module, fused=False)  # type: ignore[return-value]
+    def _places(self, wanted: Wanted, size: Size | None = None) -> Places | None:
+        """Where every layer is; None if one is reached by none of the pictures seen, or one of `size`."""
+        if size:
+            self._survey.look(size)
+        found = {layer: self._survey.resolve(address, layer) for layer, address in wanted.items()}
+        places = {layer: place for layer, place in found.items() if place}
+        return places if len(places) == len(wanted) else None
 
     def channels(self, layer: str) -> int:
         """How many channels (or units) `layer` has, found by looking at a small grey picture."""
-        with torch.no_grad(), self.watching([layer]) as look:
-            return look(self._grey())[layer].shape[1]
+        address = parse(self.check(layer), self._names)
+        found = None if address is None else self._survey.resolve(address, layer)
+        if found is None:
+            with torch.no_grad(), self.watching([layer]) as look:
+                return look(torch.full((1, 3, 96, 96), 0.5, device=self.device))[layer].shape[1]
+        return channels(self._survey.shape(found[0]), found[1])
 
-    @cached_property
-    def _repeated(self) -> frozenset[str]:
-        """The layers that run more than once in one pass, as far as it gets on a small grey picture."""
-        calls: Counter[str] = Counter()
+    def addresses(self, height: int, width: int) -> dict[str, Shape]:
+        """Every address that can be watched, with what it gives for a picture of that size.
 
-        def count(layer: str) -> Callable[[nn.Module, Any, Any], None]:
-            return lambda _module, _inputs, _output: calls.update([layer])
+        Shapes are `[1, C, h, w]`, `[1, C]` and, for class and register tokens, `[1, C, T]`. A layer that
+        runs several times has one for each call, one that gives several tensors one for each.
+        """
+        size = (height, width)
+        calls = self._survey.look(size)
+        found: dict[str, Shape] = {}
+        for name in self.layers:
+            times = self._survey.times(name)
+            for call in range(min(times, len(calls.get(name, [])))):
+                items = self._survey.items(name, call)
+                for path in items:
+                    text = (
+                        name + (f"#{call}" if times > 1 else "") + (brackets(path) if len(items) > 1 else "")
+                    )
+                    with suppress(PhospheneError):
+                        place = self._survey.resolve(Address(name, call, path), text)
+                        leaf = next((one for one in calls[name][call] if one.path == path), None)
+                        if place and leaf:
+                            found |= shapes(text, leaf.shape, place[1], size)
+        return found
 
-        handles = [
-            part.register_forward_hook(count(layer)) for layer, part in self.module.named_modules() if layer
-        ]
-        try:
-            with torch.no_grad(), suppress(Exception):
-                self.module(self.prepare(self._grey()))
-        finally:
-            for handle in handles:
-                handle.remove()
-        return frozenset(layer for layer, times in calls.items() if times > 1)
+    def _recount(self, wanted: Wanted, size: Size) -> None:
+        """Refuse what runs several times for a picture of `size`, though not for others."""
+        if self._ways.steady or all(address.call is not None for address in wanted.values()):
+            return
+        self._survey.look((min(size[0], MOST), min(size[1], MOST)))
+        for layer, address in wanted.items():
+            self._survey.resolve(address, layer)
 
-    def _grey(self) -> Tensor:
-        return torch.full((1, 3, 96, 96), 0.5, device=self.device)
+    def _reason(self, wanted: Wanted, image: Tensor) -> NoReturn:
+        """Raises why the network doesn't get to these layers with `image`."""
+        with torch.no_grad(), whole():
+            self.module(self.prepare(image))
+        layer = next(layer for layer, address in wanted.items() if not self._survey.resolve(address, layer))
+        raise self._missing(layer, wanted[layer])
+
+    def _missing(self, layer: str, address: Address) -> PhospheneError:
+        times = self._survey.times(address.name)
+        often = f"runs {address.name!r} {times} time{'s' * (times > 1)} only, not" if times else "doesn't run"
+        return PhospheneError("E_LAYER", f"{self.name} {often} its layer {layer!r}; choose another")
+
+    def _explained(self, error: Exception, image: Tensor, wanted: Wanted) -> Exception:
+        if isinstance(error, PhospheneError):
+            return error
+        own = all((self.size, self.size) in self._survey.reaching(one.name) for one in wanted.values())
+        fixed = own and not all(set(SIZES) & {*self._survey.reaching(one.name)} for one in wanted.values())
+        return explained(
+            error, (image.shape[-2], image.shape[-1]), self.name, sorted(wanted), fixed and self.size
+        )
+
+
+def _sites(places: Places) -> frozenset[Site]:
+    return frozenset(site for site, _ in places.values())
 
 
 def _channels(order: str) -> int:
@@ -256,32 +286,3 @@ def _numbers(name: str, given: Sequence[float], channels: int) -> list[float]:
             + ("" if name == "mean" else " that aren't 0"),
         )
     return numbers * channels if len(numbers) == 1 else numbers
-
-
-def _shape(output: Any) -> str:
-    return str(list(output.shape)) if isinstance(output, Tensor) else type(output).__name__
-
-
-def _ambiguous(layer: str) -> PhospheneError:
-    return PhospheneError("E_LAYER", f"layer {layer!r} runs more than once; choose the block around it")
-
-
-def _explained(error: RuntimeError, image: Tensor, name: str) -> Exception:
-    """What a network's own error means for a picture that is too small or too large for it."""
-    height, width = image.shape[-2:]
-    words = str(error).lower()
-    if (
-        isinstance(error, torch.OutOfMemoryError)
-        or "can't allocate memory" in words
-        or "not enough memory" in words
-    ):
-        return PhospheneError(
-            "E_MEMORY",
-            f"{width}×{height} px at once don't fit into memory; give a smaller --tile or --max-size",
-        )
-    if min(height, width) < 64:
-        return PhospheneError(
-            "E_TOO_SMALL",
-            f"{name} can't look at {width}×{height} px; give a larger photo, --scale or fewer --octaves",
-        )
-    return error

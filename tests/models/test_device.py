@@ -72,4 +72,4 @@ def test_bfloat16_is_as_near_as_autocast_comes():
 def test_plain_and_compile_reach_the_lens(monkeypatch):
     assert models.load("efficientnet_lite0", device="cpu", plain=True).plain
     lens = models.load("efficientnet_lite0", device="cpu", compile=True)
-    assert type(lens._fast).__name__ == "Compiled" and not lens.plain
+    assert type(lens._ways.fast).__name__ == "Compiled" and not lens.plain

@@ -19,7 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from phosphene.ascent.fuse import Norm
-from phosphene.ascent.graph import Traced, Untraceable, trace
+from phosphene.ascent.graph import Traced, trace
 from phosphene.ascent.toolchain import compiling
 
 Run = Callable[[Tensor], dict[str, Tensor]]
@@ -31,8 +31,10 @@ VARIANTS = 64  # how often PyTorch may compile a part again, should it have to
 class Compiled:
     """Runs a frozen network for sets of layers, each compiled once; with batch norms folded, if to `fold`."""
 
-    def __init__(self, network: nn.Module, device: torch.device, fold: bool = True) -> None:
-        self._network, self._device, self._fold = network, device, fold
+    def __init__(
+        self, network: nn.Module, device: torch.device, fold: bool = True, channels: int = 3
+    ) -> None:
+        self._network, self._device, self._fold, self._channels = network, device, fold, channels
         self._traced: Traced | None = None
         self._ready: dict[frozenset[str], Run | None] = {}
 
@@ -50,8 +52,8 @@ class Compiled:
             self._traced = self._traced or trace(self._network)
             if not self._traced.outputs.keys() >= set(names):
                 return None
-            steps = module_of(self._traced.cut(names), self._network, self._fold)
-        except Untraceable:
+            steps = module_of(self._traced.cut(names), self._traced.network, self._fold)
+        except Exception:  # a network unlike those that this is for
             return None
         graphs = self._device.type == "cuda"
         run = in_parts(steps, graphs)
@@ -77,7 +79,7 @@ class Compiled:
 
     def _picture(self, size: tuple[int, int]) -> Tensor:
         like = next((part for part in self._network.parameters()), torch.empty(0))
-        x = torch.rand(1, 3, *size, device=self._device).to(like.dtype)
+        x = torch.rand(1, self._channels, *size, device=self._device).to(like.dtype)
         return x.contiguous(memory_format=torch.channels_last)
 
 

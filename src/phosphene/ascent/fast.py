@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from phosphene.ascent.fuse import Kernels, fuse
-from phosphene.ascent.graph import Traced, Untraceable, trace
+from phosphene.ascent.graph import Traced, trace
 from phosphene.ascent.tape import Tape
 
 PROBE = 96  # px: side of the picture whose activations are measured
@@ -18,8 +18,8 @@ Run = Callable[[Tensor], dict[str, Tensor]]
 class Fast:
     """Runs a frozen, channels-last network for sets of layers, each made ready once; `fused` on a CPU."""
 
-    def __init__(self, network: nn.Module, fused: bool = True) -> None:
-        self._network, self._fused = network, fused
+    def __init__(self, network: nn.Module, fused: bool = True, channels: int = 3) -> None:
+        self._network, self._fused, self._channels = network, fused, channels
         self._traced: Traced | None = None
         self._kernels: Kernels = {}
         self._ready: dict[tuple[frozenset[str], bool], Tape | None] = {}
@@ -39,16 +39,19 @@ class Fast:
             self._traced = self._traced or trace(self._network)
             if not self._traced.outputs.keys() >= set(names):
                 return None
-            return fuse(self._traced.cut(names), self._network, self._kernels, self._fused)
-        except Untraceable:
+            return fuse(self._traced.cut(names), self._traced.network, self._kernels, self._fused)
+        except Exception:  # a network unlike those that this is for
             return None
 
     def _in_pieces(self, names: list[str]) -> Tape | None:
         tape = self._made(names)
         like = next(self._network.parameters(), torch.empty(0))
-        grey = torch.zeros(1, 3, PROBE, PROBE, device=like.device, dtype=like.dtype)
-        with torch.no_grad():
-            return tape and tape.in_pieces(grey.contiguous(memory_format=torch.channels_last))
+        grey = torch.zeros(1, self._channels, PROBE, PROBE, device=like.device, dtype=like.dtype)
+        try:
+            with torch.no_grad():
+                return tape and tape.in_pieces(grey.contiguous(memory_format=torch.channels_last))
+        except Exception:  # a network that isn't for such pictures
+            return None
 
 
 def _named(tape: Tape | None, names: list[str]) -> Run | None:
@@ -57,8 +60,8 @@ def _named(tape: Tape | None, names: list[str]) -> Run | None:
 
     def run(x: Tensor) -> dict[str, Tensor]:
         outputs = tape(x)
-        if not all(isinstance(act, Tensor) and act.dim() in (2, 4) for act in outputs):
-            raise TypeError("a layer gives no map")
+        if not all(isinstance(act, Tensor) for act in outputs):
+            raise TypeError("a layer gives several tensors")
         return dict(zip(names, outputs, strict=True))
 
     return run

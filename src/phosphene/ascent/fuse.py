@@ -188,7 +188,7 @@ def _module(node: fx.Node, network: nn.Module) -> nn.Module | None:
     if node.op != "call_module":
         return None
     module = network.get_submodule(str(node.target))
-    return None if module._forward_pre_hooks else module
+    return None if module._forward_pre_hooks or module._forward_hooks else module
 
 
 def _is_convolution(module: nn.Module | None) -> TypeGuard[nn.Conv2d]:

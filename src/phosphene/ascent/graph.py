@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 import torch
 from torch import fx, nn
 from torch.nn import functional as F
+
+from phosphene.ascent.copying import copied
+from phosphene.outputs import brackets, leaves
 
 IN_PLACE = {  # what to do instead
     operator.iadd: operator.add,
@@ -32,7 +36,7 @@ class Untraceable(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Traced:
-    """The steps of `network`, and the step that gives each layer's output."""
+    """The steps of `network`, and the step that gives each layer's output: `NAME`, `NAME#1`, `NAME[0]` …"""
 
     network: nn.Module
     graph: fx.Graph
@@ -59,13 +63,20 @@ class Traced:
 
 def trace(network: nn.Module) -> Traced:
     """The steps of a frozen network in eval mode; Untraceable where they depend on what it sees."""
+    if any(part._backward_hooks or part._backward_pre_hooks for part in network.modules()):
+        raise Untraceable("gradients that are changed on their way")
     tracer = _Tracer()
+    stand_in = copied(network, share=True)  # it may keep what it sees
     try:
-        graph = tracer.trace(network)
+        with torch.inference_mode(False), torch.enable_grad():
+            graph = tracer.trace(stand_in)
     except Exception as error:  # whatever the network does with a stand-in for a tensor
         raise Untraceable(str(error)) from error
     if sum(node.op == "placeholder" for node in graph.nodes) != 1:
         raise Untraceable("more than one input")
+    for name, value in vars(stand_in).items():
+        if name.startswith("_tensor_constant"):
+            setattr(network, name, value)
     return Traced(network, graph, tracer.outputs)
 
 
@@ -75,6 +86,16 @@ class _Tracer(fx.Tracer):
     def __init__(self) -> None:
         super().__init__()
         self.outputs: dict[str, fx.Node] = {}
+        self._calls: Counter[str] = Counter()
+
+    def create_proxy(self, *args: Any, **kwargs: Any) -> fx.Proxy:
+        if (
+            not torch.is_grad_enabled()
+            or torch.is_autocast_enabled("cpu")
+            or torch.is_autocast_enabled("cuda")
+        ):
+            raise Untraceable("steps without gradients, or in another dtype")
+        return super().create_proxy(*args, **kwargs)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         if type(m).__module__.startswith("phosphene.models.bvlc"):
@@ -89,8 +110,10 @@ class _Tracer(fx.Tracer):
             out = m.act(m.drop(normed))  # type: ignore[operator]
         else:
             out = super().call_module(m, forward, args, kwargs)
-        if isinstance(out, fx.Proxy):
-            self.outputs[path] = out.node
+        call = f"#{self._calls[path]}" if self._calls[path] else ""
+        self._calls[path] += 1
+        for item, proxy in leaves(out, (fx.Proxy,)):
+            self.outputs[path + call + brackets(item)] = proxy.node
         return out
 
 

@@ -105,9 +105,13 @@ class Other:
         outs, given = (
             ([out], [value]) if isinstance(value, Tensor) else ([out[i] for i in value], [*value.values()])
         )
+        ways = [(one, grad) for one, grad in zip(outs, given, strict=True) if _climbs(one)]
         leaves = [leaf for leaf in inputs if _climbs(leaf)]
+        if not ways or not leaves:  # the network lets no gradient through
+            return [None] * len(inputs)
         again = torch._C._autograd._get_current_graph_task_keep_graph()
-        found = iter(torch.autograd.grad(outs, leaves, given, retain_graph=again, allow_unused=True))
+        ends, pulls = zip(*ways, strict=True)
+        found = iter(torch.autograd.grad(ends, leaves, pulls, retain_graph=again, allow_unused=True))
         grads = [next(found) if _climbs(leaf) else None for leaf in inputs]
         return [None if g is None else Grad(g, own=False) for g in grads]
 

@@ -134,6 +134,7 @@ class _Run(torch.autograd.Function):
     def forward(ctx: Any, image: Tensor, tape: Tape) -> tuple[Tensor, ...]:
         ctx.tape, ctx.held, values = tape, [], {0: image.detach()}
         ctx.set_materialize_grads(False)
+        ctx.size, ctx.kind = image.shape, {"dtype": image.dtype, "device": image.device}
         whole = len(tape.pieces) == 1
         for part in tape.pieces:
             start = values
@@ -161,7 +162,7 @@ class _Run(torch.autograd.Function):
             if len(tape.pieces) > 1:
                 held = tape.forward(held, part, keep=True)[1]
             tape.backward(part, held, grads, again)
-        return (grads[0].value if 0 in grads else None), None
+        return (grads[0].value if 0 in grads else torch.zeros(ctx.size, **ctx.kind)), None
 
 
 def _add(grads: dict[int, Grad], register: int, new: Grad) -> None:
