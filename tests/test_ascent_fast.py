@@ -315,7 +315,9 @@ class TestTheGraph:
         assert torch.allclose(look(module, ["second"])(image)["second"], expected, atol=1e-6)
 
     def test_a_missing_layer_is_refused_only_when_it_is_reached(self):
-        module = seeded(nn.Sequential(nn.Conv2d(3, 4, 3), NoWeights("not in the file"), nn.Conv2d(4, 4, 3)))
+        module = seeded(
+            nn.Sequential(nn.Conv2d(3, 4, 3), NoWeights("not in the file", nn.ReLU()), nn.Conv2d(4, 4, 3))
+        )
         image = photo(1, 3, 20, 20)
         assert look(module, ["0"])(image)["0"].shape[1] == 4
         with pytest.raises(Exception, match="not in the file"):

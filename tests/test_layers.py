@@ -85,7 +85,7 @@ def test_a_wide_view_is_measured_up_to_the_width_of_the_picture():
 
 
 def test_a_network_whose_weights_end_early_is_listed_up_to_there():
-    early = nn.Sequential(nn.Conv2d(3, 4, 3), NoWeights("no weights"), nn.ReLU())
+    early = nn.Sequential(nn.Conv2d(3, 4, 3), NoWeights("no weights", nn.ReLU()), nn.ReLU())
     assert [row.name for row in table(Lens(early))] == ["0"]
 
 
