@@ -12,6 +12,10 @@ from phosphene.errors import PhospheneError
 FIELDS = {
     "model": "efficientnet_lite2",
     "weights": "",
+    "mean": "",
+    "std": "",
+    "range": "",
+    "channel_order": "",
     "objective": "blocks.4.1",
     "guide": "",
     "octaves": 0,

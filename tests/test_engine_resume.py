@@ -138,6 +138,10 @@ def refused(lens, state, image=IMAGE, objective=LAYER, config=CONFIG, **more):
 
 
 OTHERS = {
+    "mean": "0.5",
+    "std": "0.5,0.5,0.25",
+    "range": "0,255",
+    "channel_order": "bgr",
     "octaves": 3,
     "octave_scale": 1.5,
     "steps": 4,

@@ -15,6 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from phosphene.errors import PhospheneError, nearest
 
 MAX_OCTAVES = 32
+NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d)?"
+NUMBERS = rf"^({NUMBER}([,;\s]+{NUMBER}[,;\s]+{NUMBER})?)?$"  # one for each channel, or one for all
+RANGE = rf"^({NUMBER}\s*(\.\.|[,:;\s-])\s*{NUMBER})?$"
 DType = Literal["float32", "bfloat16", "float16"]
 
 
@@ -30,11 +33,35 @@ class Dream(BaseModel):
         description="the network; `phosphene models` lists them",
     )
     weights: str = Field("", max_length=4096, description="a file with the network's weights; '' = its own")
+    mean: str = Field(
+        "",
+        max_length=200,
+        pattern=NUMBERS,
+        description="what the network's input has subtracted, as in 0.485,0.456,0.406; '' = as its file says",
+    )
+    std: str = Field(
+        "",
+        max_length=200,
+        pattern=NUMBERS,
+        description="what its input is then divided by, as in 0.229,0.224,0.225; '' = as its file says",
+    )
+    range: str = Field(
+        "",
+        max_length=100,
+        pattern=RANGE,
+        description="black and white in the network's input before mean and std, as in 0,255; "
+        "'' = as its file says",
+    )
+    channel_order: str = Field(
+        "",
+        pattern=r"^(?i:rgb|bgr|l)?$",
+        description="channels of the network's input: rgb, bgr or l (grey); '' = as its file says",
+    )
     objective: str = Field(
         "blocks.4.1",
-        min_length=1,
         max_length=100_000,
-        description="what to maximise: LAYER, LAYER:CHANNEL, LAYER:CHANNEL@Y,X, class:NAME, or a sum of such",
+        description="to maximise: LAYER, LAYER:CHANNEL, LAYER:CHANNEL@Y,X, class:NAME, or a sum of these; "
+        "'' = the network's own",
     )
     guide: str = Field("", max_length=4096, description="a picture whose features the dream is drawn to")
     octaves: int = Field(

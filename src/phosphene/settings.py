@@ -74,6 +74,8 @@ def gather(
         values |= source.values
         origins |= dict.fromkeys(source.values, source.origin)
         explicit |= set(source.values) if source.explicit else set()
+    if "model" not in flags:
+        models.refuse_code(values.get("model", ""), origins["model"])
     if "objective" not in explicit:
         _choose_objective(values, origins, chosen)
     return Settings(Dream.read(values), origins, look)

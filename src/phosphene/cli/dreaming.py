@@ -58,8 +58,7 @@ def prepare(dream: Dream, *, deterministic: bool = False, compiled: bool = True)
     """
     from phosphene import models
 
-    if models.find(dream.model).needs_weights and not dream.weights:
-        models.load(dream.model)  # says what is missing before torch is imported
+    models.weights_of(dream.model, dream.weights)  # says what is missing before torch is imported
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     import torch
@@ -68,22 +67,17 @@ def prepare(dream: Dream, *, deterministic: bool = False, compiled: bool = True)
         torch.set_num_threads(dream.threads)
     if deterministic or torch.are_deterministic_algorithms_enabled():  # it imports a compiler, for seconds
         torch.use_deterministic_algorithms(deterministic, warn_only=True)
+    if dream.objective:
+        objective_of(dream)  # what is wrong with it is told before the network is loaded
+    lens = models.of(dream, compile=dream.compile and compiled)
+    dream = dream.but(dtype=lens.dtype, objective=dream.objective or models.own(lens, bool(dream.guide)))
     objective = objective_of(dream)
-    files = {name: recipe.file_sha256(name) for name in [*guides(objective.text), dream.mask] if name}
-    lens = models.load(
-        dream.model,
-        dream.weights,
-        device=dream.device,
-        dtype=dream.dtype,
-        plain=dream.plain,
-        compile=dream.compile and compiled,
-    )
     return Setup(
-        dream=dream.but(dtype=lens.dtype),
+        dream=dream,
         lens=lens,
         objective=objective.bind(lens),
         mask=_mask(dream.mask),
-        files=files,
+        files={name: recipe.file_sha256(name) for name in [*guides(objective.text), dream.mask] if name},
         threads=torch.get_num_threads(),
         deterministic=deterministic,
     )

@@ -77,10 +77,13 @@ def replay(
 def _dream(recipe: Recipe, changes: dict[str, Any]) -> Dream:
     """The recorded settings with `changes`; E_RECIPE for a file that isn't the recorded one."""
     recorded: dict[str, Any] = {}
+    if "model" not in changes:
+        models.refuse_code(recipe.dream.model, "the recipe")
     if recipe.dream.threads > 4 * (os.cpu_count() or 1):
         recorded["threads"] = 0
     if changes.get("model", recipe.dream.model) != recipe.dream.model:
         recorded |= {"objective": models.find(changes["model"]).objective, "weights": ""}
+        recorded |= dict.fromkeys(("mean", "std", "range", "channel_order"), "")
     else:
         _same_guides(recipe, changes)
     for name in FILES:

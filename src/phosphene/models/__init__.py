@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phosphene.config import Dream
 from phosphene.errors import PhospheneError, nearest
 from phosphene.models import preprocess, pull
 from phosphene.models.cards import MODELS
@@ -95,6 +96,12 @@ def load(
     )
 
 
+def of(dream: Dream, **how: Any) -> Lens:
+    """The network that a dream's settings name; `how` comes before what they say."""
+    fields = ("weights", "device", "dtype", "plain", "compile", "mean", "std", "range", "channel_order")
+    return load(dream.model, **{field: getattr(dream, field) for field in fields} | how)
+
+
 def weights_of(name: str, weights: str = "", untrained: bool = False) -> str:
     """The file to load, '' for a package's; E_WEIGHTS, before torch is imported, where there is none."""
     if weights or not find(name).needs_weights:
@@ -122,3 +129,17 @@ def _built(name: str, weights: str, user: Given) -> Built:
     from phosphene.models import efficientnet_lite
 
     return efficientnet_lite.build(name, weights)
+
+
+def own(lens: Lens, guide: bool = False) -> str:
+    """The layer that a network dreams of when nobody says one, or the one where guides are compared.
+
+    It is its card's, or found by looking.
+    """
+    card = find(lens.name) if ":" in lens.name or lens.name in {model.name for model in MODELS} else None
+    written = (card.guide_layer if guide else card.objective) if card else ""
+    if written:
+        return written
+    from phosphene.models import derive
+
+    return derive.layer(lens, *(derive.GUIDE if guide else derive.OBJECTIVE))

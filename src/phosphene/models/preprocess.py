@@ -12,6 +12,7 @@ from phosphene.models.sources import Built, Given
 
 NUMBER = r"[-+]?\d*\.?\d+(?:[eE][-+]?\d{1,3})?"
 RANGE = re.compile(rf"\s*({NUMBER})\s*(?:\.\.|[,:\s]|-|–)\s*({NUMBER})\s*")
+MOST = 1e6  # no network wants larger numbers
 KEYS = ("mean", "std", "range", "channel_order")  # of Dream, and of a safetensors file's metadata
 FLAGS = (
     "give --mean and --std, as in `--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225`, or "
@@ -50,7 +51,7 @@ def numbers(value: Numbers, name: str, code: str) -> tuple[float, ...]:
         found = tuple(float(part) for part in parts)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         found = (math.nan,)
-    if len(found) not in (0, 1, 3) or not all(math.isfinite(number) for number in found):
+    if len(found) not in (0, 1, 3) or not all(abs(number) <= MOST for number in found):
         raise PhospheneError(
             code, f"{name} is {str(value)[:80]!r}, expected one number or three, as in 0.485,0.456,0.406"
         )
@@ -67,7 +68,7 @@ def span(value: Numbers, code: str) -> tuple[float, ...]:
             return ()
     else:
         found = tuple(float(number) for number in value) if isinstance(value, Sequence) else ()
-    if len(found) != 2 or not all(math.isfinite(number) for number in found) or not found[0] < found[1]:
+    if len(found) != 2 or not all(abs(number) <= MOST for number in found) or not found[0] < found[1]:
         raise PhospheneError(
             code, f"range is {str(value)[:80]!r}, expected the lowest and the highest value, as in 0,255"
         )
@@ -86,6 +87,8 @@ def applied(built: Built, user: Given, file: Mapping[str, str], name: str, weigh
     mine = user != Given(untrained=user.untrained)
     if mine:
         built = _over(built, user)
+    if user.untrained:
+        built = replace(built, mean=built.mean or (0.0,), std=built.std or (1.0,))
     if not built.mean or not built.std:
         raise PhospheneError("E_PARAM", f"nothing says how {name} wants its input; {FLAGS}")
     channels = 1 if built.channel_order == "l" else 3
