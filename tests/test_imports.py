@@ -23,9 +23,10 @@ ORDER = [  # a room imports from the lines above its own only
     "survey",
     "ways",
     "lens",
-    "intake objective",
+    "crops intake objective",
     "picture layers models",
     "words",
+    "attention prompt",
     "expression frame tile",
     "memory",
     "engine",
@@ -42,7 +43,7 @@ AROUND = {"lock", "checkpoint", "picture", "layers", "models", "recipe", "settin
 CORE = RANK.keys() - AROUND
 THIRD = {  # who may import what is neither ours nor Python's
     "torch": {*CORE, "checkpoint", "layers", "picture", "models", "cli"},
-    "numpy": {"frame", "state", "engine", "tile", "picture", "models", "cli"},
+    "numpy": {"crops", "prompt", "frame", "state", "engine", "tile", "picture", "models", "cli"},
     "pydantic": {"config", "recipe", "settings", "cli"},
     "cyclopts": {"cli"},
     "rich": {"cli"},
@@ -52,6 +53,8 @@ THIRD = {  # who may import what is neither ours nor Python's
     "pyvips": {"picture"},
     "safetensors": {"checkpoint", "models"},
     "timm": {"models"},
+    "transformers": {"models"},
+    "open_clip": {"models"},
     "torchvision": {"models"},
 }
 NETWORK = {"socket", "ssl", "urllib", "urllib3", "http", "ftplib", "smtplib", "xmlrpc", "webbrowser"} | {

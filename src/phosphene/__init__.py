@@ -16,6 +16,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from phosphene.attention import cls as cls
+    from phosphene.attention import head as head
+    from phosphene.attention import token as token
     from phosphene.config import Dream as Dream
     from phosphene.engine import dream as dream
     from phosphene.errors import PhospheneError as PhospheneError
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from phosphene.picture import Picture as Picture
     from phosphene.picture import open_picture as open_picture
     from phosphene.picture import save_picture as save_picture
+    from phosphene.prompt import text as text
     from phosphene.words import channel as channel
     from phosphene.words import direction as direction
     from phosphene.words import guide as guide
@@ -43,6 +47,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 __version__ = version("phosphene")
 
 _HOMES = {
+    "attention": ["cls", "head", "token"],
     "config": ["Dream"],
     "engine": ["dream"],
     "errors": ["PhospheneError"],
@@ -52,6 +57,7 @@ _HOMES = {
     "models": ["load"],
     "objective": ["Objective"],
     "picture": ["Picture", "open_picture", "save_picture"],
+    "prompt": ["text"],
     "words": ["channel", "direction", "guide", "layer", "logit", "neuron", "tv", "unit"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -89,7 +89,8 @@ def dream(
             good = start["good"] if start else canvas()
             del added
             halvings, first = start.get("halvings", 0), start.get("step", -1) + 1
-            climb = _slope(look, objective.at(size[0] / sizes[-1][0], size[1] / sizes[-1][1]), base, config)
+            now = objective.at(size[0] / sizes[-1][0], size[1] / sizes[-1][1])
+            climb = _slope(look, now, base, config, tile.rolls(config.jitter, lens.patch))
             weight = None if where is None else zoomed(where, size)
             frame = partial(
                 Frame,
@@ -163,7 +164,7 @@ def _check_places(objective: Objective, look: Look, photo: Canvas) -> None:
             term.check_place(grids[term.layer][:2])
 
 
-def _slope(look: Look, objective: Objective, base: Canvas, config: Dream) -> Climb:
+def _slope(look: Look, objective: Objective, base: Canvas, config: Dream, rolls: tuple[int, int]) -> Climb:
     """The gradient of an octave's steps, ready to be normalised, the score, and the tile in use.
 
     Where memory runs out, the tile is halved from then on.
@@ -175,7 +176,7 @@ def _slope(look: Look, objective: Objective, base: Canvas, config: Dream) -> Cli
 
     def climb(x: Kept, octave: int, step: int, random: RandomState) -> tuple[Canvas, Tensor, int]:
         nonlocal side, tiled, whole
-        ox, oy = (int(o) for o in random.randint(-config.jitter, config.jitter + 1, 2))
+        ox, oy = (int(o) for o in random.randint(*rolls, 2))
         while True:
             plan = tile.plan(height, width, side, config.halo, tiled)
             if plan.tile and whole is None:
@@ -185,7 +186,8 @@ def _slope(look: Look, objective: Objective, base: Canvas, config: Dream) -> Cli
                     continue
             grid = tile.shift(plan, RandomState([config.seed or 0, octave, step]))
             try:
-                found, score = tile.gradients(parts, look, x, plan, grid, whole, (oy, ox))
+                now = [part.drawn(config.seed or 0, octave, step) for part in parts]
+                found, score = tile.gradients(now, look, x, plan, grid, whole, (oy, ox))
                 break
             except (MemoryError, RuntimeError, PhospheneError) as error:
                 if not tiled:

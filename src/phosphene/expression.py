@@ -2,7 +2,8 @@
 
     sum     = ["-"] product { (" + " | " - ") product }
     product = [number "*"] atom | atom "*" number
-    atom    = "(" sum ")" | word "(" arguments ")" | "class:" name | LAYER [":" channel ["@" y "," x]]
+    atom    = "(" sum ")" | word "(" arguments ")" | "class:" name | "text:" prompt
+            | LAYER [":" channel ["@" y "," x]]
 
 `/`, `.`, `#`, `-` and digits belong to names, so a binary `+` or `-` has spaces around it. Names
 with other characters stand in double quotes. Nothing is ever evaluated.
@@ -16,7 +17,7 @@ import re
 from collections.abc import Callable
 from typing import NoReturn
 
-from phosphene import words
+from phosphene import attention, prompt, words
 from phosphene.errors import PhospheneError, nearest
 from phosphene.objective import Objective
 
@@ -44,6 +45,13 @@ WORDS: dict[str, tuple[str, Callable[..., Objective]]] = {
         lambda name, *vector, power="0": words.direction(name, [_number(v) for v in vector], _number(power)),
     ),
     "guide": ("FILE, LAYER", words.guide),
+    "text": ("PROMPT, crops=N", lambda said, crops=str(prompt.CROPS): prompt.text(said, _whole(crops))),
+    "cls": ("LAYER, CHANNEL", lambda name, *channel: attention.cls(name, *_wholes(channel, 1))),
+    "token": (
+        "LAYER, NUMBER, CHANNEL",
+        lambda name, number, *channel: attention.token(name, _whole(number), *_wholes(channel, 1)),
+    ),
+    "head": ("LAYER, NUMBER", lambda name, number: attention.head(name, _whole(number))),
     "tv": ("", words.tv),
 }
 
@@ -59,6 +67,12 @@ def _whole(text: str) -> int:
     if not WHOLE.fullmatch(text) or len(text) > 9:
         raise PhospheneError("E_PARAM", f"objective: got {text[:40]!r}, expected a whole number")
     return int(text)
+
+
+def _wholes(texts: tuple[str, ...], most: int) -> list[int]:
+    if len(texts) > most:
+        raise TypeError
+    return [_whole(text) for text in texts]
 
 
 def _number(text: str) -> float:
@@ -167,7 +181,9 @@ class _Reader:
         if not self.accept(":"):
             return words.layer(name)
         if is_word and name == "class":
-            return words.logit(self.class_name())
+            return words.logit(self.phrase("a class's name or number"))
+        if is_word and name == "text":
+            return prompt.text(self.phrase("a prompt, in double quotes"))
         number = _whole(self.name("a channel's number"))
         if not self.accept("@"):
             return words.channel(name, number)
@@ -176,8 +192,8 @@ class _Reader:
             self.wrong("',' between y and x")
         return words.neuron(name, number, y, _whole(self.name("x")))
 
-    def class_name(self) -> str:
-        parts = [self.name("a class's name or number")]
+    def phrase(self, expected: str) -> str:
+        parts = [self.name(expected)]
         while self.peek()[0] == "name":
             parts.append(self.take())
         return " ".join(parts)

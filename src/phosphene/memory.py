@@ -90,9 +90,17 @@ def plan(
         strip = min(picture, batch * STRIP * 3 * 4)
         picture, copies = strip, min(STRIPS, -(-picture * (copies + 1) // strip))
 
+    crops, parts = _apart(parts)
+
     @cache
     def per_pixel(checkpointing: bool) -> float:
-        return batch * taken(parts, lens, config.seed or 0, height, width, checkpointing)
+        return batch * taken(parts, lens, config.seed or 0, height, width, checkpointing) if parts else 0.0
+
+    @cache
+    def of_crops(checkpointing: bool) -> float:
+        rows, columns = _probe(height, width)
+        per = taken(crops, lens, config.seed or 0, height, width, checkpointing) if crops else 0.0
+        return batch * per * rows * columns
 
     per_pixel(config.checkpointing)
     spread = objective.spread and _grows(objective, lens, height, width)
@@ -101,7 +109,8 @@ def plan(
     def peak(side: int, checkpointing: bool) -> int:
         crop = tile.largest(height, width, tile.Plan(side, config.halo))
         slack = 1 if checkpointing else TILED if side < whole else SLACK
-        return int(fixed + max(picture, slack * per_pixel(checkpointing) * crop))
+        steady = slack * of_crops(checkpointing)
+        return int(fixed + max(picture, slack * per_pixel(checkpointing) * crop + steady))
 
     ways = _ways(config, height, width, spread)
     chosen = next((way for way in ways if peak(*way) <= MARGIN * most), None)
@@ -169,8 +178,7 @@ def taken(
     parts: Sequence[Objective], lens: Lens, seed: int, height: int, width: int, checkpointing: bool = False
 ) -> float:
     """The bytes per pixel that the gradient of `parts` holds at once, counted on a crop of that picture."""
-    rows = min(PROBE, height)
-    columns = min(width, PROBE * PROBE // rows)
+    rows, columns = _probe(height, width)
     noise = torch.rand(1, 3, rows, columns, generator=torch.Generator().manual_seed(seed))
     layers = frozenset().union(*(part.layers for part in parts))
     parts = [part.at(rows / height, columns / width) for part in parts]
@@ -185,6 +193,21 @@ def taken(
         with _Counted() as counted:
             tile.gradients(parts, look, Held(crop), tile.Plan(), (0, 0), None)
     return float(counted.peak) / (rows * columns)
+
+
+def _probe(height: int, width: int) -> tuple[int, int]:
+    rows = min(PROBE, height)
+    return rows, min(width, PROBE * PROBE // rows)
+
+
+def _apart(parts: Sequence[Objective]) -> tuple[list[Objective], list[Objective]]:
+    """What looks at crops of one size, which take the same of every picture, and what at all of it."""
+    both = (
+        [[term for term in part.terms if (term.draw is not None) is drawn] for part in parts]
+        for drawn in (True, False)
+    )
+    crops, rest = ([Objective(tuple(terms)) for terms in found if terms] for found in both)
+    return crops, rest
 
 
 def halved(side: int, error: BaseException) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Acts = Mapping[str, Tensor]
 Measure = Callable[[Tensor], Tensor]
+Draw = Callable[[tuple[int, ...], dict[Any, Tensor]], Measure]  # numbers to draw by, what terms share
 Window = tuple[int, int, int, int]  # top, bottom, left, right, in pixels: the part of a crop that counts
 
 MAX_TERMS = 256
@@ -51,6 +52,8 @@ class Term:
     place: tuple[int, int] | None = None  # (y, x) of a neuron in the layer's grid for the whole output
     moved: bool = False  # to its place in a smaller picture, where rounding may leave the grid by one
     resolve: Callable[[Term, Lens], Term] | None = None
+    draw: Draw | None = None  # the measure of a step, for those that look at something else in each
+    group: str = ""  # what is balanced with it; '' = those of its layer
 
     def __post_init__(self) -> None:
         if not 0 < abs(self.weight) < float("inf"):
@@ -149,7 +152,7 @@ class Objective:
         """The parts that watch the same layer, each with its largest weight: what is balanced."""
         groups: dict[str, list[Term]] = {}
         for term in self.terms:
-            groups.setdefault(term.layer, []).append(term)
+            groups.setdefault(term.group or term.layer, []).append(term)
         return [
             (max(abs(term.weight) for term in terms), Objective(tuple(terms))) for terms in groups.values()
         ]
@@ -162,7 +165,21 @@ class Objective:
         """
         bound = (term.resolve(term, lens) if term.resolve else term for term in self.terms)
         terms = tuple(replace(term, layer=lens.check(term.layer), resolve=None) for term in bound)
+        if lens.patch:  # attention: every position sees the whole picture
+            terms = tuple(replace(term, spread=term.spread and term.layer == "input") for term in terms)
         return Objective(terms)
+
+    def drawn(self, *numbers: int) -> Objective:
+        """The objective of one step: what it looks at by chance is drawn by these `numbers`."""
+        if not any(term.draw for term in self.terms):
+            return self
+        shared: dict[Any, Tensor] = {}
+        return Objective(
+            tuple(
+                replace(term, measure=term.draw(numbers, shared)) if term.draw else term
+                for term in self.terms
+            )
+        )
 
     def at(self, vertical: float, horizontal: float) -> Objective:
         """The objective for a picture of another size: neurons move with what they look at."""

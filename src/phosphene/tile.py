@@ -53,6 +53,18 @@ def whole(height: int, width: int) -> int:
     return _aligned(max(height, width))
 
 
+def rolls(jitter: int, patch: int) -> tuple[int, int]:
+    """The shifts of a step, from the first to before the last, in pixels.
+
+    Of a network with patches they are at least one patch and a whole number of them, so that each pixel
+    is as often at every place of a patch, and no grid of patches is left in the picture.
+    """
+    if not patch or not jitter:
+        return -jitter, jitter + 1
+    span = -(-(2 * jitter + 1) // patch) * patch
+    return -(span // 2), span - span // 2
+
+
 def largest(height: int, width: int, plan: Plan) -> int:
     """The pixels of the largest crop that `plan` makes of a picture, wherever its grid is."""
     return math.prod(_sides(side, plan)[2] for side in (height, width))

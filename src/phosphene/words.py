@@ -21,7 +21,7 @@ from phosphene.objective import Objective, Term, written
 if TYPE_CHECKING:
     from phosphene.lens import Lens
 
-RESERVED = ("class",)  # what `class:` begins with
+RESERVED = ("class", "text")  # what `class:` and `text:` begin with
 PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./#-")
 GUIDE_CHUNK = 2**24  # products of features that are held at once while the nearest are looked for
 
@@ -90,7 +90,7 @@ def logit(name: str | int) -> Objective:
             _check_range(text, number, lens, lens.head)
         return replace(term, layer=lens.head, measure=lambda act: _grid(act)[:, number])
 
-    return Objective((Term(text, "", _unbound(text), spread=False, resolve=find),))
+    return Objective((Term(text, "", unbound(text), spread=False, resolve=find),))
 
 
 def direction(name: str, vector: Sequence[float] | Tensor, power: float = 0.0) -> Objective:
@@ -140,7 +140,7 @@ def guide(picture: str | Path | Tensor, name: str) -> Objective:
             y = look(image.to(lens.device).reshape(-1, *image.shape[-3:]))[name]
         return replace(term, measure=_nearest_feature(_grid(y).flatten(2)[0]))
 
-    return Objective((Term(text, name, _unbound(text), resolve=features),))
+    return Objective((Term(text, name, unbound(text), resolve=features),))
 
 
 def _read(path: str | Path) -> Tensor:
@@ -175,7 +175,7 @@ def tv() -> Objective:
     return Objective((Term("tv()", "input", measure),))
 
 
-def _unbound(text: str) -> Callable[[Tensor], Tensor]:
+def unbound(text: str) -> Callable[[Tensor], Tensor]:
     def measure(_act: Tensor) -> Tensor:
         raise PhospheneError(
             "E_PARAM", f"{text} isn't bound to a network yet; call objective.bind(lens) first"

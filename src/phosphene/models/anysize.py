@@ -18,7 +18,12 @@ from torch.nn import functional as F
 from phosphene.models.heads import open_heads
 
 Forward = Callable[..., Any]
-OWN_TOKENS = ("cls_token", "class_token", "class_embedding", "distillation_token", "dist_token") + (
+OWN_TOKENS = (
+    "cls_token",
+    "class_token",
+    "class_embedding",
+    "distillation_token",
+    "dist_token",
     "register_tokens",
     "reg_token",
 )
@@ -67,7 +72,9 @@ def prefix_of(module: nn.Module) -> int:
     return sum(value.shape[1] if value.dim() == 3 else 1 for value in own)
 
 
-def positions(table: Tensor, before: tuple[int, int], grid: tuple[int, int], prefix: int, **how: Any) -> Tensor:
+def positions(
+    table: Tensor, before: tuple[int, int], grid: tuple[int, int], prefix: int, **how: Any
+) -> Tensor:
     """Embeddings `[prefix + h·w, C]` of the grid `before` for another grid, bicubic."""
     if grid == before:
         return table
@@ -86,10 +93,10 @@ def _timm(module: Any, embed: Any) -> tuple[nn.Module, int, int]:
             if hasattr(part, "dynamic_mask"):
                 part.dynamic_mask = True
     elif hasattr(embed, "flatten"):
-        from timm.layers import Format
+        from timm.layers.format import Format
 
         embed.flatten, embed.output_fmt = False, Format.NHWC
-    rope = getattr(module, "rope", None)
+    rope: Any = getattr(module, "rope", None)
     if hasattr(rope, "_use_cached_embed"):
         rope._use_cached_embed = False
     module.dynamic_img_size, embed.strict_img_size = True, False

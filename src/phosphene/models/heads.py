@@ -26,7 +26,9 @@ class Heads(nn.Identity):
 def open_heads(module: nn.Module) -> nn.Module:
     """`module`, with `heads` before the projection of each attention in it; its values are the same."""
     for part in list(module.modules()):
-        count = next((getattr(part, name) for name in COUNTS if isinstance(getattr(part, name, None), int)), 0)
+        count = next(
+            (getattr(part, name) for name in COUNTS if isinstance(getattr(part, name, None), int)), 0
+        )
         found = (getattr(part, name, None) for name in PROJECTIONS)
         projection = next((linear for linear in found if isinstance(linear, nn.Linear)), None)
         if not count or projection is None or projection.in_features % count:
@@ -52,8 +54,13 @@ def _spelled_out(attention: nn.MultiheadAttention) -> None:
     ) -> tuple[Tensor, Tensor | None]:
         masked = any(how.get(name) is not None for name in ("attn_mask", "key_padding_mask"))
         plain = query is key is value and query.dim() == 3 and not more and not masked
-        if not plain or how.get("need_weights", True) or self.in_proj_weight is None or self.bias_k is not None:
-            return inner(self, query, key, value, *more, **how)  # type: ignore[no-any-return]
+        if (
+            not plain
+            or how.get("need_weights", True)
+            or self.in_proj_weight is None
+            or self.bias_k is not None
+        ):
+            return inner(self, query, key, value, *more, **how)
         x = query.transpose(0, 1) if self.batch_first else query
         places, batch, width = x.shape
         q, k, v = (

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,12 +21,22 @@ from phosphene.errors import PhospheneError
 from phosphene.models import anysize, weights
 from phosphene.models.fit import NoWeights, some
 from phosphene.models.heads import open_heads
-from phosphene.models.sources import Built, Given, processor
+from phosphene.models.sources import Built, Given, hub, processor
 from phosphene.models.sources.towers import Pictures, prompts_with
 
-NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
-FILES = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin") + (
+FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
     "pytorch_model.bin.index.json",
+)
+TOKENIZERS = (
+    "tokenizer.json",
+    "vocab.json",
+    "vocab.txt",
+    "spiece.model",
+    "tokenizer.model",
+    "sentencepiece.bpe.model",
 )
 MAX_JSON = 50_000_000  # bytes
 
@@ -35,7 +44,7 @@ MAX_JSON = 50_000_000  # bytes
 def build(rest: str, file: str, given: Given) -> Built:
     """The network in the folder `rest`, or of that name in the user's cache of the hub."""
     library = _library()
-    folder = _folder(rest, library)
+    folder = _folder(rest)
     with quiet(library):
         try:
             config = library.AutoConfig.from_pretrained(
@@ -90,20 +99,21 @@ def _library() -> Any:
 
 @contextmanager
 def quiet(library: Any) -> Iterator[None]:
-    """Without the library's own reports and progress bars, which phosphene gives by itself."""
+    """Without the library's own reports and progress bars, and without the net."""
     logs = library.utils.logging
     before, bars = logs.get_verbosity(), logs.is_progress_bar_enabled()
     logs.set_verbosity(logs.CRITICAL)
     logs.disable_progress_bar()
     try:
-        yield
+        with hub.offline():
+            yield
     finally:
         logs.set_verbosity(before)
         if bars:
             logs.enable_progress_bar()
 
 
-def _folder(rest: str, library: Any) -> Path:
+def _folder(rest: str) -> Path:
     path = Path(rest).expanduser()
     if path.is_dir():
         if not (path / "config.json").is_file():
@@ -111,24 +121,23 @@ def _folder(rest: str, library: Any) -> Path:
                 "E_MODEL", f"{rest[:300]!r} has no config.json, expected a folder of transformers' format"
             )
         return path
-    if not NAME.fullmatch(rest) or rest.startswith("."):
+    if not hub.NAME.fullmatch(rest):
         raise PhospheneError("E_MODEL", f"hf:{rest[:300]}: there is no such folder")
-    try:
-        found = library.utils.cached_file(rest, "config.json", local_files_only=True)
-    except OSError:
-        found = None
-    if not found:
+    found = hub.snapshot(rest)
+    if found is None or not (found / "config.json").is_file():
         raise PhospheneError(
             "E_WEIGHTS",
             f"hf:{rest[:200]} is neither a folder nor in this machine's cache of the hub; download it "
             f"yourself, as by `hf download {rest[:200]}`, or give the folder that has it, hf:/path",
         )
-    return Path(found).parent
+    return found
 
 
 def _auto(library: Any, config: Any) -> Any:
     names = getattr(config, "architectures", None) or ()
-    if any(str(name).endswith(("ForImageClassification", "ForImageClassificationWithTeacher")) for name in names):
+    if any(
+        str(name).endswith(("ForImageClassification", "ForImageClassificationWithTeacher")) for name in names
+    ):
         return library.AutoModelForImageClassification
     return library.AutoModel
 
@@ -148,7 +157,8 @@ def _state(folder: Path, file: str, given: Given, rest: str) -> tuple[dict[str, 
         for shard in sorted({str(part) for part in shards.values()} if isinstance(shards, dict) else ()):
             if Path(shard).name != shard:
                 raise PhospheneError(
-                    "E_WEIGHTS", f"{str(folder / name)[:300]!r} names {shard[:80]!r}, expected files beside it"
+                    "E_WEIGHTS",
+                    f"{str(folder / name)[:300]!r} names {shard[:80]!r}, expected files beside it",
                 )
             part, sha256 = weights.read(folder / shard)
             state |= part
@@ -230,6 +240,7 @@ def _pictures(network: Any, patch: int) -> Pictures:
     parts = {"vision_model": open_heads(network.vision_model)}
     if projection is not None:
         parts["visual_projection"] = projection
+    network.vision_model = None  # what remains is for text
     return Pictures(parts, embed, "vision_model.head" if projection is None else "visual_projection")
 
 
@@ -257,6 +268,10 @@ def _head(network: nn.Module, count: int) -> str:
 
 def _tokens(library: Any, folder: Path, config: Any) -> Any:
     """What turns prompts into the text tower's inputs."""
+    if not any((folder / name).is_file() for name in TOKENIZERS):
+        raise PhospheneError(
+            "E_PARAM", f"{str(folder)[:300]!r} has no tokenizer, expected one of {', '.join(TOKENIZERS)}"
+        )
     with quiet(library):
         try:
             read = library.AutoTokenizer.from_pretrained(
@@ -264,7 +279,8 @@ def _tokens(library: Any, folder: Path, config: Any) -> Any:
             )
         except Exception as error:
             raise PhospheneError(
-                "E_PARAM", f"{str(folder)[:300]!r} has no tokenizer that transformers can read ({_line(error)})"
+                "E_PARAM",
+                f"{str(folder)[:300]!r} has no tokenizer that transformers can read ({_line(error)})",
             ) from None
     most = int(getattr(config.text_config, "max_position_embeddings", 77))
     fill = "max_length" if "siglip" in str(config.model_type) else True

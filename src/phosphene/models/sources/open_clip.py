@@ -19,12 +19,15 @@ from phosphene.errors import PhospheneError, nearest
 from phosphene.models import anysize, weights
 from phosphene.models.fit import fit
 from phosphene.models.heads import open_heads
-from phosphene.models.sources import Built, Given
+from phosphene.models.sources import Built, Given, hub
 from phosphene.models.sources.hf import json_of
 from phosphene.models.sources.towers import Pictures, prompts_with
 
 CONFIG = "open_clip_config.json"
-FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors", "model.safetensors") + (
+FILES = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "model.safetensors",
     "open_clip_pytorch_model.bin",
     "pytorch_model.bin",
 )
@@ -60,15 +63,17 @@ def build(rest: str, file: str, given: Given) -> Built:
     if not found and not given.untrained:
         raise PhospheneError(
             "E_WEIGHTS",
-            f"open_clip:{rest[:200]} has no weights on this machine; give the file that you have: --weights FILE",
+            f"open_clip:{rest[:200]} has no weights on this machine; give your file: --weights FILE",
         )
     network = _made(library, source, bool(prepared.get("quick_gelu")))
-    sha256, notes = "", ("its weights are random, as there are none",)
+    sha256 = ""
+    notes: tuple[str, ...] = ("its weights are random, as there are none",)
     if found:
         state, sha256 = weights.read(found)
         notes = fit(network, _renamed(library, network, state), found)
     mean, std = prepared.get("mean") or (), prepared.get("std") or ()
     visual, patch, prefix = _any_size(network.visual)
+    network.visual = None  # what remains is for text
     return Built(
         Pictures({"visual": visual}, _embed, "visual"),
         tuple(float(value) for value in mean),
@@ -97,13 +102,14 @@ def _library() -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the library's words to the root logger, and the handler that they would leave there."""
+    """Without the library's words to the root logger, the handler that they would leave, and the net."""
     root, silent = logging.getLogger(), logging.NullHandler()
     level = root.manager.disable
     root.addHandler(silent)
     logging.disable(logging.CRITICAL)
     try:
-        yield
+        with hub.offline():
+            yield
     finally:
         logging.disable(level)
         root.removeHandler(silent)
@@ -122,15 +128,14 @@ def _tagged(library: Any, name: str, tag: str) -> tuple[Mapping[str, Any], str]:
     said = library.get_pretrained_cfg(name, tag)
     if not said:
         near = ", ".join(nearest(tag[:200], tags, 3)) or "none"
-        raise PhospheneError("E_MODEL", f"open_clip:{name} has no weights {tag[:200]!r}; the nearest are {near}")
+        raise PhospheneError(
+            "E_MODEL", f"open_clip:{name} has no weights {tag[:200]!r}; the nearest are {near}"
+        )
     repository, _, file = str(said.get("hf_hub") or "").rpartition("/")
-    look = getattr(library.pretrained, "hf_hub_download", None)
-    for kind in (file,) if file else FILES:
-        try:
-            if repository and look:
-                return said, str(look(repository, kind, local_files_only=True))
-        except Exception:  # not in the cache
-            continue
+    folder = hub.snapshot(repository)
+    for kind in (*FILES, file):
+        if folder and kind and (folder / kind).is_file():
+            return said, str(folder / kind)
     kept = Path("~/.cache/clip").expanduser() / str(said.get("url") or "-").rpartition("/")[2]
     return said, str(kept) if kept.is_file() else ""
 
@@ -180,14 +185,21 @@ def _any_size(visual: Any) -> tuple[Any, int, int]:
         _any_grid(visual.attnpool)
         return visual, 0, 0
     if not hasattr(visual, "positional_embedding") or not hasattr(visual, "_embeds"):
-        raise PhospheneError("E_MODEL", f"open_clip's {type(visual).__name__} is unknown; expected a ViT or RN50")
+        raise PhospheneError(
+            "E_MODEL", f"open_clip's {type(visual).__name__} is unknown; expected a ViT or RN50"
+        )
     (patch, *_), trained = visual.patch_size, tuple(visual.grid_size)
-    kind = type(visual)
+    kind: Any = type(visual)
 
     def embeds(self: Any, x: Tensor) -> Tensor:
         x = self.conv1(x)
         table = anysize.positions(
-            self.positional_embedding, trained, tuple(x.shape[-2:]), 1, antialias=True, align_corners=False
+            self.positional_embedding,
+            trained,
+            (x.shape[-2], x.shape[-1]),
+            1,
+            antialias=True,
+            align_corners=False,
         )
         own = self.class_embedding.to(x.dtype).expand(x.shape[0], 1, -1)
         x = torch.cat([own, x.flatten(2).permute(0, 2, 1)], 1) + table.to(x.dtype)
@@ -195,7 +207,8 @@ def _any_size(visual: Any) -> tuple[Any, int, int]:
 
     def forward(self: Any, x: Tensor) -> Tensor:
         found = kind.forward(self, anysize.padded(x, patch))
-        return found[0] if isinstance(found, tuple) else found
+        pooled: Tensor = found[0] if isinstance(found, tuple) else found
+        return pooled
 
     open_heads(visual)
     visual.__class__ = type(kind.__name__, (kind,), {"forward": forward, "_embeds": embeds})

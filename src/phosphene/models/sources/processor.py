@@ -44,7 +44,9 @@ def read(folder: Path, library: Any) -> Preparation:
     if said.get("rescale_offset"):
         mean = tuple(value + 1 for value in mean)
     if any(value <= 0 for value in std) or scale <= 0:
-        raise PhospheneError("E_MODEL", f"{str(folder)[:300]!r}: the image processor has a scale that isn't above 0")
+        raise PhospheneError(
+            "E_MODEL", f"{str(folder)[:300]!r}: the image processor has a scale that isn't above 0"
+        )
     order = "bgr" if said.get("do_flip_channel_order") else "rgb"
     crops = said.get("do_center_crop") and said.get("crop_size")
     return Preparation(mean, std, round(scale, 12), order, _side(crops or said.get("size")))
@@ -58,7 +60,9 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise PhospheneError("E_MODEL", f"{str(path)[:300]!r} is no JSON object, expected an image processor's")
+        raise PhospheneError(
+            "E_MODEL", f"{str(path)[:300]!r} is no JSON object, expected an image processor's"
+        )
     return found
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from phosphene.errors import PhospheneError, nearest
 from phosphene.models import architecture
+from phosphene.models.anysize import any_size
 from phosphene.models.sources import Built, Given
 
 
@@ -29,9 +30,10 @@ def build(rest: str, weights: str, given: Given) -> Built:
     made = architecture.filled(f"timm:{rest}", weights, given, make)
     config: dict[str, Any] = getattr(made.module, "pretrained_cfg", None) or {}
     head = head_of(made.module, config)
+    module, patch, prefix = any_size(made.module)
     channels, size, *_ = config.get("input_size", (3, 224, 224))
     return Built(
-        made.module,
+        module,
         mean=tuple(config.get("mean", ())),
         std=tuple(config.get("std", ())),
         channel_order="l" if channels == 1 else "rgb",
@@ -40,6 +42,8 @@ def build(rest: str, weights: str, given: Given) -> Built:
         weights_sha256=made.sha256,
         notes=made.notes,
         size=size,
+        patch=patch,
+        prefix=prefix,
     )
 
 

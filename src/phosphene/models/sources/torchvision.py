@@ -11,6 +11,7 @@ from torch import nn
 
 from phosphene.errors import PhospheneError, nearest
 from phosphene.models import architecture
+from phosphene.models.anysize import any_size
 from phosphene.models.sources import Built, Given
 
 KINDS = ("detection", "optical_flow", "quantization", "video")  # these look at no single float picture
@@ -39,9 +40,10 @@ def build(rest: str, weights: str, given: Given) -> Built:
     chosen: Any = entry or (entries[0].DEFAULT if entries else None)
     transforms = chosen.transforms() if chosen else None
     head = architecture.head(made.module)
+    module, patch, prefix = any_size(made.module)
     categories = tuple(chosen.meta.get("categories", ())) if chosen else ()
     return Built(
-        made.module,
+        module,
         mean=tuple(getattr(transforms, "mean", ())),
         std=tuple(getattr(transforms, "std", ())),
         classes=categories if len(categories) == architecture.classes_of(made.module, head) else (),
@@ -49,6 +51,8 @@ def build(rest: str, weights: str, given: Given) -> Built:
         weights_sha256=made.sha256,
         notes=made.notes,
         size=(*getattr(transforms, "crop_size", ()), 224)[0],
+        patch=patch,
+        prefix=prefix,
         exact=entry is not None,
     )
 
