@@ -1,4 +1,4 @@
-"""Networks of open_clip: folders in its format, files for its architectures; bit for bit at their own size."""
+"""Networks of open_clip: folders in its format, files for its architectures; bit for bit at their size."""
 
 import copy
 import json
