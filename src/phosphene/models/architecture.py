@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from phosphene.errors import PhospheneError
-from phosphene.models import weights
+from phosphene.models import pull, weights
 from phosphene.models.fit import AUXILIARY, fit, without_prefix
 from phosphene.models.sources import Given
 
@@ -25,29 +25,38 @@ class Filled:
     module: nn.Module
     sha256: str
     notes: tuple[str, ...]
+    head: str  # the layer with the class logits, whether it has weights or not
+    classes: int
 
 
-def filled(name: str, file: str, given: Given, make: Callable[..., nn.Module]) -> Filled:
+def filled(
+    name: str,
+    file: str,
+    given: Given,
+    make: Callable[..., nn.Module],
+    find_head: Callable[[nn.Module], str] | None = None,
+) -> Filled:
     """The architecture that `make()` gives, with the weights of `file`.
 
     A file for another number of classes is fitted to `make(num_classes=…)`. E_WEIGHTS where there is no
     file, unless an untrained network is enough.
     """
     if not file and not given.untrained:
+        known = f"`phosphene models pull {name}` gets them, or " if name in pull.PUBLISHED else ""
         raise PhospheneError(
             "E_WEIGHTS",
-            f"there are no weights of {name} here; `phosphene models pull {name}` gets those that it knows, "
-            "or give the file that you have with --weights",
+            f"there are no weights of {name} here; {known}give a file with --weights",
         )
     state, sha256 = weights.read(file) if file else ({}, "")
     with seeded():
         module = make()
-        if not file:
-            return Filled(module, "", (RANDOM.format(name=name),))
-        classes = other_classes(module, state)
+        top = (find_head or head)(module)
+        classes = other_classes(module, top, state)
         if classes:
             module = make(num_classes=classes)
-    return Filled(module, sha256, fit(module, state, file))
+    outputs = classes_of(module, top)
+    notes = fit(module, state, file) if file else (RANDOM.format(name=name),)
+    return Filled(module, sha256, notes, top, outputs)
 
 
 @contextmanager
@@ -59,11 +68,11 @@ def seeded() -> Iterator[None]:
         yield
 
 
-def other_classes(module: nn.Module, state: Mapping[str, Tensor]) -> int:
-    """How many classes `state` is for, if that alone sets it apart from `module`; else 0."""
+def other_classes(module: nn.Module, top: str, state: Mapping[str, Tensor]) -> int:
+    """How many classes `state` is for, if its head `top` has another number than `module`; else 0."""
     own = module.state_dict()
     state = without_prefix(state, own)
-    last = f"{head(module)}.weight"
+    last = f"{top}.weight"
     if last not in own or last not in state or state[last].dim() != own[last].dim():
         return 0
     theirs, ours = state[last].shape, own[last].shape

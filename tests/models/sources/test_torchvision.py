@@ -52,6 +52,17 @@ def test_googlenet_transforms_its_input_as_with_published_weights(tmp_path):
     assert lens.head == "fc" and len(lens.notes) == 1
 
 
+def test_a_head_without_weights_is_still_the_head(tmp_path):
+    state = made("squeezenet1_1").state_dict()
+    torch.save({key: state[key] for key in state if key.startswith("features")}, tmp_path / "f.pth")
+    lens = models.load("torchvision:squeezenet1_1", tmp_path / "f.pth", device="cpu")
+    assert lens.head == "classifier.1" and "no weights for classifier.1.weight" in lens.notes[0]
+    assert seen(lens, "features.12").dim() == 4
+    with pytest.raises(PhospheneError, match=r"no weights for classifier\.1") as error:
+        seen(lens, lens.head)
+    assert error.value.code == "E_WEIGHTS"
+
+
 def test_the_file_of_one_s_own_ten_classes(tmp_path):
     module = made("mobilenet_v3_small", num_classes=10)
     torch.save({"state_dict": {f"module.{k}": v for k, v in module.state_dict().items()}}, tmp_path / "m.pth")
@@ -63,7 +74,7 @@ def test_a_file_that_torchvision_published_is_known_by_its_digest(tmp_path, monk
     module = made("squeezenet1_1")
     torch.save(module.state_dict(), tmp_path / "any.pth")
     digest = "b8a52dc0" + "0" * 56  # as in squeezenet1_1-b8a52dc0.pth
-    known = architecture.Filled(module, digest, ())
+    known = architecture.Filled(module, digest, (), "classifier.1", 1000)
     monkeypatch.setattr(architecture, "filled", lambda *_: known)
     assert build("squeezenet1_1", str(tmp_path / "any.pth"), Given()).exact
 
@@ -88,7 +99,7 @@ def test_what_it_is_not(name, words):
 
 def test_no_weights_is_an_error_and_untrained_is_told(monkeypatch):
     monkeypatch.setattr("phosphene.models.pull.cached", lambda _: "")
-    with pytest.raises(PhospheneError, match=r"models pull torchvision:squeezenet1_1.*--weights") as error:
+    with pytest.raises(PhospheneError, match=r"squeezenet1_1 here; give a file .*--weights") as error:
         models.load("torchvision:squeezenet1_1", device="cpu")
     assert error.value.code == "E_WEIGHTS"
     state = torch.random.get_rng_state()

@@ -27,9 +27,8 @@ def build(rest: str, weights: str, given: Given) -> Built:
             ) from None
         return module
 
-    made = architecture.filled(f"timm:{rest}", weights, given, make)
+    made = architecture.filled(f"timm:{rest}", weights, given, make, head_of)
     config: dict[str, Any] = getattr(made.module, "pretrained_cfg", None) or {}
-    head = head_of(made.module, config)
     module, patch, prefix = any_size(made.module)
     channels, size, *_ = config.get("input_size", (3, 224, 224))
     return Built(
@@ -37,8 +36,8 @@ def build(rest: str, weights: str, given: Given) -> Built:
         mean=tuple(config.get("mean", ())),
         std=tuple(config.get("std", ())),
         channel_order="l" if channels == 1 else "rgb",
-        classes=classes(architecture.classes_of(made.module, head)),
-        head=head,
+        classes=classes(made.classes),
+        head=made.head,
         weights_sha256=made.sha256,
         notes=made.notes,
         size=size,
@@ -55,9 +54,9 @@ def known(name: str) -> None:
         raise PhospheneError("E_MODEL", f"timm has no network {name[:200]!r}; the nearest are {near}")
 
 
-def head_of(module: nn.Module, config: dict[str, Any]) -> str:
+def head_of(module: nn.Module) -> str:
     """The classifier that timm names, the first of two; '' where there is none."""
-    named = config.get("classifier") or ""
+    named = getattr(module, "pretrained_cfg", {}).get("classifier") or ""
     name = named if isinstance(named, str) else next(iter(named), "")
     part = dict(module.named_modules()).get(name)
     return name if isinstance(part, (nn.Linear, nn.Conv2d)) else ""

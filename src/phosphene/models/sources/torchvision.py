@@ -39,15 +39,14 @@ def build(rest: str, weights: str, given: Given) -> Built:
     entry = published(entries, made.sha256)
     chosen: Any = entry or (entries[0].DEFAULT if entries else None)
     transforms = chosen.transforms() if chosen else None
-    head = architecture.head(made.module)
     module, patch, prefix = any_size(made.module)
     categories = tuple(chosen.meta.get("categories", ())) if chosen else ()
     return Built(
         module,
         mean=tuple(getattr(transforms, "mean", ())),
         std=tuple(getattr(transforms, "std", ())),
-        classes=categories if len(categories) == architecture.classes_of(made.module, head) else (),
-        head=head,
+        classes=categories if len(categories) == made.classes else (),
+        head=made.head,
         weights_sha256=made.sha256,
         notes=made.notes,
         size=(*getattr(transforms, "crop_size", ()), 224)[0],
