@@ -20,6 +20,7 @@ from torch import nn
 from phosphene.errors import PhospheneError
 from phosphene.lens import Lens
 from phosphene.models import weights as files
+from phosphene.models.anysize import any_size
 from phosphene.models.architecture import head
 from phosphene.models.fit import fit
 from phosphene.models.sources import Built, Given
@@ -80,7 +81,18 @@ def of_module(module: nn.Module) -> Built:
     """A network that says of its input at most what timm's networks say."""
     config: Any = getattr(module, "pretrained_cfg", None)
     said = config if isinstance(config, dict) else {}
-    return Built(module, tuple(said.get("mean", ())), tuple(said.get("std", ())), head=head(module))
+    if type(module).__module__.startswith(("timm.", "torchvision.")):
+        module, patch, prefix = any_size(module)
+    else:
+        patch, prefix = 0, 0
+    return Built(
+        module,
+        mean=tuple(said.get("mean", ())),
+        std=tuple(said.get("std", ())),
+        head=head(module),
+        patch=patch,
+        prefix=prefix,
+    )
 
 
 def of_lens(lens: Lens) -> Built:
