@@ -44,12 +44,19 @@ class _SeenEnough(BaseException):
 
 
 def observe(network: nn.Module, x: Tensor) -> Calls:
-    """What every module of `network` gives for the input `x`, as far as it gets."""
+    """What every module of `network` gives for each picture of the input `x`, as far as it gets.
+
+    Where the first dimension isn't that of the pictures, it is 0.
+    """
     seen: Calls = {}
 
     def see(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            found = [Leaf(path, tuple(one.shape), one.is_floating_point()) for path, one in leaves(output)]
+            found = []
+            for path, one in leaves(output):
+                pictures, *rest = one.shape or (0,)
+                each = int(pictures == len(x))
+                found.append(Leaf(path, (each, *rest), one.is_floating_point()))
             seen.setdefault(name, []).append(found)
 
         return hook

@@ -38,8 +38,8 @@ class Survey:
     def look(self, size: Size) -> Calls:
         """What every module gives for a picture of `size`, as far as the network gets."""
         if size not in self._calls:
-            grey = torch.full((1, 3, *size), 0.5)
-            self._calls[size] = observe(self._network, self.prepare(grey))
+            batch = 2 if size in (SIZES[-1], self._own) else 1  # of these, what isn't each picture's is seen
+            self._calls[size] = observe(self._network, self.prepare(torch.full((batch, 3, *size), 0.5)))
             self._layouts.clear()
         return self._calls[size]
 

@@ -60,14 +60,10 @@ class Ways:
             fast = self._quick(sites, True) or fast
         return Way(fast, stack.enter_context(capturing(self._network, sites)))
 
-    @cached_property
+    @property
     def steady(self) -> bool:
         """Whether how often a layer runs doesn't depend on the picture."""
-        try:
-            ascent.trace(self._network)
-        except ascent.Untraceable:
-            return False
-        return True
+        return self.fast.traced is not None
 
     @cached_property
     def _pieces(self) -> ascent.Fast:

@@ -14,11 +14,10 @@ from torch import nn
 from phosphene.ascent.compiled import Compiled
 from phosphene.ascent.copying import copied, unwrapped
 from phosphene.ascent.fast import Fast
-from phosphene.ascent.graph import Untraceable, trace
 from phosphene.ascent.heap import kept, returned, trim
 from phosphene.ascent.toolchain import exact
 
-__all__ = ["DTYPES", "Compiled", "Fast", "Untraceable", "exact", "kept", "ready", "returned", "trace", "trim"]
+__all__ = ["DTYPES", "Compiled", "Fast", "exact", "kept", "ready", "returned", "trim"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

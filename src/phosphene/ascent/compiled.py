@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from phosphene.ascent.fuse import Norm
-from phosphene.ascent.graph import Traced, trace
+from phosphene.ascent.graph import Traced, written
 from phosphene.ascent.toolchain import compiling
 
 Run = Callable[[Tensor], dict[str, Tensor]]
@@ -35,7 +36,6 @@ class Compiled:
         self, network: nn.Module, device: torch.device, fold: bool = True, channels: int = 3
     ) -> None:
         self._network, self._device, self._fold, self._channels = network, device, fold, channels
-        self._traced: Traced | None = None
         self._ready: dict[frozenset[str], Run | None] = {}
 
     def watching(self, layers: frozenset[str]) -> Run | None:
@@ -47,12 +47,16 @@ class Compiled:
             self._ready[layers] = self._made(sorted(layers))
         return self._ready[layers]
 
+    @cached_property
+    def traced(self) -> Traced | None:
+        """The network's steps; None where they can't be written down."""
+        return written(self._network)
+
     def _made(self, names: list[str]) -> Run | None:
+        if self.traced is None or not self.traced.outputs.keys() >= set(names):
+            return None
         try:
-            self._traced = self._traced or trace(self._network)
-            if not self._traced.outputs.keys() >= set(names):
-                return None
-            steps = module_of(self._traced.cut(names), self._traced.network, self._fold)
+            steps = module_of(self.traced.cut(names), self._network, self._fold)
         except Exception:  # a network unlike those that this is for
             return None
         graphs = self._device.type == "cuda"

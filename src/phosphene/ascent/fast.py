@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from phosphene.ascent.fuse import Kernels, fuse
-from phosphene.ascent.graph import Traced, trace
+from phosphene.ascent.graph import Traced, written
 from phosphene.ascent.tape import Tape
 
 PROBE = 96  # px: side of the picture whose activations are measured
@@ -20,7 +21,6 @@ class Fast:
 
     def __init__(self, network: nn.Module, fused: bool = True, channels: int = 3) -> None:
         self._network, self._fused, self._channels = network, fused, channels
-        self._traced: Traced | None = None
         self._kernels: Kernels = {}
         self._ready: dict[tuple[frozenset[str], bool], Tape | None] = {}
 
@@ -34,12 +34,16 @@ class Fast:
             self._ready[key] = self._in_pieces(names) if checkpointing else self._made(names)
         return _named(self._ready[key], names)
 
+    @cached_property
+    def traced(self) -> Traced | None:
+        """The network's steps; None where they can't be written down."""
+        return written(self._network)
+
     def _made(self, names: list[str]) -> Tape | None:
+        if self.traced is None or not self.traced.outputs.keys() >= set(names):
+            return None
         try:
-            self._traced = self._traced or trace(self._network)
-            if not self._traced.outputs.keys() >= set(names):
-                return None
-            return fuse(self._traced.cut(names), self._traced.network, self._kernels, self._fused)
+            return fuse(self.traced.cut(names), self._network, self._kernels, self._fused)
         except Exception:  # a network unlike those that this is for
             return None
 

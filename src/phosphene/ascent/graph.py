@@ -80,6 +80,14 @@ def trace(network: nn.Module) -> Traced:
     return Traced(network, graph, tracer.outputs)
 
 
+def written(network: nn.Module) -> Traced | None:
+    """The same, None where it can't be."""
+    try:
+        return trace(network)
+    except Untraceable:
+        return None
+
+
 class _Tracer(fx.Tracer):
     """Goes into containers; what has no parts is one step, and so is every part of torch.nn."""
 
