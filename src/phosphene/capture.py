@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 
 from phosphene.address import Site
 from phosphene.outputs import Path, leaves
@@ -84,7 +85,7 @@ def capturing(network: nn.Module, sites: Collection[Site]) -> Iterator[Callable[
     count = sum(map(len, places.values()))
     seen: dict[tuple[str, int], Any] = {}
     calls: Counter[str] = Counter()
-    looking = False
+    looking, careful = False, None  # careful: True where steps work in place on what gradients need
 
     def see(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -104,14 +105,21 @@ def capturing(network: nn.Module, sites: Collection[Site]) -> Iterator[Callable[
 
         return hook
 
-    def run(x: Tensor) -> dict[Site, Any]:
-        nonlocal looking
+    def go(x: Tensor) -> None:
         seen.clear()
         calls.clear()
+        with suppress(_SeenEnough), whole():
+            network(x)
+
+    def run(x: Tensor) -> dict[Site, Any]:
+        nonlocal looking, careful
         looking = True
         try:
-            with suppress(_SeenEnough), whole():
-                network(x)
+            if careful is None and x.requires_grad and torch.is_grad_enabled():
+                careful = _overwrites(lambda: go(x))
+            if careful or len(seen) < count:
+                with saved_tensors_hooks(_aside, _as_it_is) if careful else nullcontext():
+                    go(x)
             return {
                 Site(name, call, path): one
                 for (name, call), found in seen.items()
@@ -127,6 +135,27 @@ def capturing(network: nn.Module, sites: Collection[Site]) -> Iterator[Callable[
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _overwrites(forward: Callable[[], None]) -> bool:
+    """Whether steps of `forward` work in place on tensors that the gradient needs as they were."""
+    saved: list[tuple[Tensor, int]] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        saved.append((tensor, tensor._version))
+        return tensor
+
+    with saved_tensors_hooks(note, _as_it_is):
+        forward()
+    return any(tensor._version != version for tensor, version in saved)
+
+
+def _aside(tensor: Tensor) -> Tensor:
+    return tensor if isinstance(tensor, nn.Parameter) else tensor.clone()
+
+
+def _as_it_is(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 @contextmanager

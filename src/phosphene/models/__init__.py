@@ -91,8 +91,16 @@ def load(
 
     built = preprocess.applied(_built(name, file, user), user, files.said(file), name, file)
     known = {field: value for field, value in vars(built).items() if field not in ("exact", "notes")}
+    own = built.text is None and not name.startswith("python:")  # nobody else has it
     return Lens(
-        **known, name=name, device=where, dtype=used, plain=plain, compile=compile, notes=notes + built.notes
+        **known,
+        name=name,
+        device=where,
+        dtype=used,
+        plain=plain,
+        compile=compile,
+        notes=notes + built.notes,
+        own=own,
     )
 
 
