@@ -220,3 +220,19 @@ def test_no_seam_with_the_default_halo(model, objective):
             for ratios, where in ((on, border), (off, ~border)):
                 ratios.append(float(tiled[..., where].abs().mean() / untiled[..., where].abs().mean()))
     assert abs(np.mean(on) / np.mean(off) - 1) < 0.02
+
+
+class TestRolls:
+    def test_without_patches_they_are_as_ever(self):
+        assert [tile.rolls(jitter, 0) for jitter in (0, 1, 32)] == [(0, 1), (-1, 2), (-32, 33)]
+
+    @pytest.mark.parametrize("patch", [4, 7, 14, 16, 32])
+    @pytest.mark.parametrize("jitter", [1, 3, 8, 32, 100])
+    def test_every_phase_of_the_patches_is_as_likely(self, patch, jitter):
+        low, high = tile.rolls(jitter, patch)
+        phases = np.bincount(np.arange(low, high) % patch, minlength=patch)
+        assert phases.min() == phases.max() > 0
+        assert low <= -min(jitter, patch // 2) and high > jitter
+
+    def test_none_stays_none(self):
+        assert tile.rolls(0, 14) == (0, 1)
