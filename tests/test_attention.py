@@ -138,6 +138,11 @@ class TestAttentionSeesEverything:
         )
         assert torch.equal(one, other)
 
+    def test_that_is_told_once(self, lens):
+        frames = dream(photo(1, 3, 120, 150), "blocks.1", lens, Dream(octaves=2, steps=2, seed=1, tile=64))
+        notes = [frame.notes for frame in frames]
+        assert "as a whole" in notes[0][0] and not any(notes[1:])
+
     def test_what_does_not_fit_says_why(self, lens):
         with pytest.raises(PhospheneError, match="doesn't add up over tiles") as error:
             plan(parse("blocks.1").bind(lens), lens, Dream(seed=0, max_memory="1MB"), (1, 700, 700))

@@ -68,6 +68,7 @@ def dream(
 
     with lens.watching(objective.layers) as look:
         _check_places(objective, look, photo)
+    notes = _untiled(objective, config, sizes[-1])
     planned = memory.plan(
         objective,
         lens,
@@ -126,10 +127,9 @@ def dream(
                             raise PhospheneError("E_DIVERGED", _diverged(octave, step, objective))
                 if not bool(average.all()):
                     raise PhospheneError("E_ZERO_GRADIENT", _dead(average, octave, step, objective))
-                notes: tuple[str, ...] = ()
                 if side < config.tile:
                     config = config.but(tile=side)
-                    notes = (f"out of memory; going on with --tile {side}",)
+                    notes = (*notes, f"out of memory; going on with --tile {side}")
                 good = canvas()
                 with _recording():
                     size_of_step = config.step_size * config.strength / 255 / 2**halvings
@@ -145,7 +145,16 @@ def dream(
                     config=config,
                     notes=notes,
                 )
+                notes = ()
             added = canvas().minus(base)  # noqa: F841 (the next octave starts with it)
+
+
+def _untiled(objective: Objective, config: Dream, size: tuple[int, int]) -> tuple[str, ...]:
+    if objective.spread or not 0 < config.tile < max(size):
+        return ()
+    return (
+        "its score doesn't add up over tiles, so the picture is looked at as a whole, whatever --tile says",
+    )
 
 
 def _joined(base: Kept, added: Canvas | None, lost: Tensor | None) -> Kept:
