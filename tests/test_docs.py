@@ -20,6 +20,7 @@ from docs_pages import PAGES, ROOT, anchors, links, name, prose, snippets
 from phosphene import expression, models
 from phosphene.cli import main, outputs
 from phosphene.config import Dream
+from towers import clip_folder
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 QUICK = {"PHOSPHENE_MAX_SIZE": "96", "PHOSPHENE_OCTAVES": "1", "PHOSPHENE_STEPS": "2"}
@@ -41,14 +42,25 @@ def googlenet(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """A small CLIP, as the hub's cache would have the large one."""
+    place = tmp_path_factory.mktemp("hub") / "models--openai--clip-vit-base-patch32"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs/main").write_text("0" * 40)
+    clip_folder(place / "snapshots" / ("0" * 40))
+    return place.parent
+
+
 @pytest.fixture
-def desk(tmp_path, monkeypatch, one_thread, googlenet):
+def desk(tmp_path, monkeypatch, one_thread, googlenet, clip):
     """The folder a reader works in, with small pictures by the names that the docs use."""
     monkeypatch.chdir(tmp_path)
     for variable in [key for key in os.environ if key.startswith("PHOSPHENE_")]:
         monkeypatch.delenv(variable)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(clip))
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(models, "load", load)
