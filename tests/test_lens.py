@@ -119,10 +119,11 @@ class TestEarlyStop:
         assert torch.equal(got["0"], got["0.5"])
 
     @pytest.mark.parametrize("error", [ValueError, RuntimeError, NotImplementedError])
-    def test_errors_of_the_network_come_through(self, error):
+    def test_errors_of_the_network_come_through_in_one_line(self, error):
         lens = self.lens(error)
-        with pytest.raises(error, match="ran too far"):
+        with pytest.raises(PhospheneError, match=f"{error.__name__}: ran too far") as caught:
             look_at(lens, ["5"])
+        assert caught.value.code == "E_MODEL" and isinstance(caught.value.__cause__, error)
         assert not hooks(lens.module)
         assert look_at(lens, ["3"])["3"].shape[1] == 8
 

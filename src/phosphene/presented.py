@@ -120,4 +120,11 @@ def explained(error: Exception, size: Size, name: str, layers: Sequence[str], fi
             f"{name} doesn't get to its layer {layers[0]!r} with {width}×{height} px: {said}; choose a layer "
             "before it, or say which size it is for: Lens(…, size=…)",
         )
-    return error
+    if isinstance(error, MemoryError):
+        return error
+    said = " ".join(str(error).split())[:200]
+    return PhospheneError(
+        "E_MODEL",
+        f"{name} fails with {width}×{height} px: {type(error).__name__}: {said}; "
+        "check what it wants as input (--channel-order l for a grey one)",
+    )

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from phosphene.errors import PhospheneError
 from phosphene.lens import Lens
+from phosphene.presented import explained
 
 OBJECTIVE = (2 / 3, 16)  # depth, stride in px
 GUIDE = (0.45, 8)
@@ -65,8 +66,12 @@ def look(lens: Lens) -> list[Seen]:
         weighted += isinstance(part, WEIGHTED)
         ended.append((name, weighted, output))
 
-    with torch.no_grad(), hooked(lens.module, see), suppress(Exception):
-        lens.module(lens.prepare(grey(lens)))
+    with torch.no_grad(), hooked(lens.module, see):
+        try:
+            lens.module(lens.prepare(grey(lens)))
+        except Exception as error:
+            if not any(grid(output, lens.size)[0] for _, _, output in ended):
+                raise explained(error, (lens.size, lens.size), lens.name, ["input"], 0) from error
     names = [name for name, _, _ in ended]
     parts = dict(lens.module.named_modules())
     found = []
