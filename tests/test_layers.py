@@ -65,22 +65,88 @@ class Split(nn.Module):
 def test_views_of_all_kinds():
     torch.manual_seed(0)
     found = rows(Lens(Oddities()))
-    assert list(found) == ["skip", "dilated", "pool", "valid", "up", "excite", "excite.reduce", "vector"]
     seen = {name: (row.kind, row.channels, row.stride, row.receptive_field) for name, row in found.items()}
     assert seen == {
         "skip": ("Conv2d", 6, 4, 1),
         "dilated": ("Conv2d", 6, 2, 5),
         "pool": ("MaxPool2d", 6, 4, 7),
         "valid": ("Conv2d", 6, 4, 7 + 4 * 4),
+        "twice#0": ("ReLU6", 6, 2, 5),
+        "twice#1": ("ReLU6", 6, 4, 7),
         "up": ("Upsample", 6, None, None),
         "excite": ("SqueezeExcite", 6, 4, None),
         "excite.reduce": ("Conv2d", 6, None, None),
+        "split[0]": ("Split", 6, 4, None),
+        "split[1]": ("Split", 6, 4, None),
+        "tokens": ("Flatten", 6, 4, None),
         "vector": ("Linear", 4, None, None),
     }
+    assert [row.calls for row in found.values()] == [1, 1, 1, 1, 2, 2, 1, 1, 1, 1, 1, 1, 1]
+    assert [found[name].depth for name in ("excite", "excite.reduce")] == [0, 1]
+    assert (found["valid"].height, found["valid"].width) == (52, 52)
+    assert found["vector"].height is None
+    assert found["excite"].parameters == found["excite.reduce"].parameters == 6 * 6 + 6
+
+
+class Cost(nn.Module):
+    """Two branches, of which one is left behind; a product of two things that depend on the picture."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, 2, 1)
+        self.left = nn.Conv2d(8, 8, 1)
+        self.right = nn.Conv2d(8, 8, 3, 1, 1, groups=4)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x):
+        x = self.stem(x)
+        left, right = self.left(x), self.right(x)
+        tokens = right.flatten(2)
+        return self.head((tokens @ tokens.transpose(1, 2)).mean(2)), left
+
+
+def test_what_a_gradient_costs():
+    """Twice the forward pass for what has weights, thrice for a product; branches beside the way once."""
+    found = rows(Lens(Cost(), size=32))
+    positions = 16 * 16
+    stem, left, right = (2 * positions * each for each in (8 * 3 * 9, 8 * 8, 8 * 2 * 9))
+    product, head = 2 * 8 * 8 * positions, 2 * 8 * 5
+    assert found["stem"].gradient_flops == 2 * stem
+    assert found["left"].gradient_flops == 2 * stem + 2 * left
+    assert found["right"].gradient_flops == 2 * stem + left + 2 * right
+    assert found["head"].gradient_flops == 2 * stem + left + 2 * right + 3 * product + 2 * head
+    assert found["head"].share == 1.0
+    larger = {row.name: row for row in table(Lens(Cost(), size=32), (32, 64))}
+    assert larger["right"].gradient_flops == 2 * found["right"].gradient_flops
+    assert (larger["right"].height, larger["right"].width) == (16, 32)
+
+
+class Windows(nn.Module):
+    """Means over windows of 32 px: what a position sees depends on where in its window it is."""
+
+    def __init__(self):
+        super().__init__()
+        self.patches = nn.Conv2d(3, 4, 4, 4)
+        self.windows = Windowed()
+
+    def forward(self, x):
+        return self.windows(self.patches(x))
+
+
+class Windowed(nn.Module):
+    def forward(self, x):
+        means = nn.functional.avg_pool2d(x, 8, ceil_mode=True)
+        return x + nn.functional.interpolate(means, x.shape[2:])
+
+
+def test_a_view_that_depends_on_the_position_is_no_number():
+    found = rows(Lens(Windows()))
+    assert (found["patches"].stride, found["patches"].receptive_field) == (4, 4)
+    assert (found["windows"].stride, found["windows"].receptive_field) == (4, None)
 
 
 def test_a_wide_view_is_measured_up_to_the_width_of_the_picture():
-    wide = nn.Sequential(*(nn.Conv2d(3, 3, (1, 401), 1, (0, 200)) for _ in range(7)))
+    wide = nn.Sequential(*(nn.Conv2d(3, 3, (1, 401), 1, (0, 200), groups=3) for _ in range(7)))
     assert [row.receptive_field for row in table(Lens(wide))] == [401, 801, 1201, 1601, 2001, None, None]
 
 
