@@ -4,7 +4,7 @@ import json
 import sys
 import tomllib
 
-from phosphene import layers, models
+from phosphene import models
 from phosphene.cli.table import print_table
 from phosphene.config import PRESETS, Dream
 
@@ -27,24 +27,6 @@ def test_models_as_events(run):
     assert {event["name"]: event["settings"] for event in events if event["event"] == "preset"} == {
         name: values for name, (_, values) in PRESETS.items()
     }
-
-
-def test_layers(run, monkeypatch):
-    rows = [layers.Row("a/b", "Conv2d", 8, 2, 7), layers.Row("head", "Linear", 10, None, None)]
-    monkeypatch.setattr(layers, "table", lambda _lens: rows)
-    lines = run("layers").out.splitlines()
-    assert lines[0].split() == ["layer", "kind", "channels", "stride", "field"]
-    assert lines[1].split() == ["a/b", "Conv2d", "8", "2", "7"]
-    assert lines[2].split() == ["head", "Linear", "10", "-", "-"]
-    first, second = run("layers", "--json").events
-    assert (first["name"], first["channels"], first["stride"], first["receptive_field"]) == ("a/b", 8, 2, 7)
-    assert second["stride"] is None
-
-
-def test_layers_of_a_network_that_needs_weights(run):
-    found = run("layers", "bvlc_googlenet")
-    assert found.code == 2
-    assert "--weights" in found.err
 
 
 def test_config_is_toml_that_can_be_read_again(run, tmp_path):

@@ -65,11 +65,13 @@ Examples:
     Command(
         "layers",
         "layers [MODEL]",
-        "The layers of a network: names for --objective, channels, stride and receptive field in pixels.",
+        "The layers of a network: names for --objective, shapes, receptive fields, and what they cost.",
         """\
 Examples:
   phosphene layers
-  phosphene layers bvlc_googlenet --weights bvlc_googlenet.safetensors --json
+  phosphene layers bvlc_googlenet --json
+  phosphene layers torchvision:resnet50 --size 640x480
+  phosphene layers --pictures layers.png --photo photo.jpg --layers "blocks.4.*"
 """,
     ),
     Command(

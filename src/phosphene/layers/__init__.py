@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from torch import nn
 
 from phosphene.address import names, parse
 from phosphene.layers.cost import costs
@@ -37,6 +39,18 @@ class Row:
     calls: int = 1  # how often it runs
 
 
+def maps(lens: Lens, size: tuple[int, int] | None = None) -> list[Row]:
+    """Every layer that can be watched, with what is known without measuring: a `Row` without numbers."""
+    parts, known = dict(lens.module.named_modules()), names(lens.module)
+    rows = []
+    for name, shape in lens.addresses(*(size or (lens.size, lens.size))).items():
+        if address := parse(name, known):
+            height, width = shape[2:] if len(shape) == 4 else (None, None)
+            kind = type(parts[address.name]).__name__
+            rows.append(Row(name, kind, shape[1], None, None, address.name.count("."), height, width))
+    return rows
+
+
 def table(lens: Lens, size: tuple[int, int] | None = None) -> list[Row]:
     """A `Row` for every layer of `lens` that can be watched, in module order.
 
@@ -44,31 +58,25 @@ def table(lens: Lens, size: tuple[int, int] | None = None) -> list[Row]:
     """
     size = size or (lens.size, lens.size)
     shapes = lens.addresses(*size)
-    parts, known = dict(lens.module.named_modules()), names(lens.module)
+    known = names(lens.module)
     sites = {name: address for name in shapes if (address := parse(name, known))}
     steps = strides(lens, list(sites), size)
     seen = fields(lens, sites, {name: step for name, step in steps.items() if step})
     flops, calls = costs(lens, sites, size)
     most = max(flops.values(), default=0)
-    rows = []
-    for name, address in sites.items():
-        part, shape = parts[address.name], shapes[name]
-        height, width = shape[2:] if len(shape) == 4 else (None, None)
-        cost = flops.get(name)
-        rows.append(
-            Row(
-                name,
-                type(part).__name__,
-                shape[1],
-                steps.get(name),
-                seen.get(name),
-                address.name.count("."),
-                height,
-                width,
-                sum(parameter.numel() for parameter in part.parameters()),
-                cost,
-                None if cost is None or not most else cost / most,
-                calls.get(address.name, 1),
-            )
+    return [
+        replace(
+            row,
+            stride=steps.get(row.name),
+            receptive_field=seen.get(row.name),
+            parameters=size_of(lens.module.get_submodule(sites[row.name].name)),
+            gradient_flops=flops.get(row.name),
+            share=flops[row.name] / most if most and row.name in flops else None,
+            calls=calls.get(sites[row.name].name, 1),
         )
-    return rows
+        for row in maps(lens, size)
+    ]
+
+
+def size_of(part: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in part.parameters())
