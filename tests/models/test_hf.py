@@ -12,7 +12,7 @@ import transformers as t
 from phosphene import models
 from phosphene.errors import PhospheneError
 from phosphene.models.sources import Given, hf
-from towers import PROCESSOR, VISION, clip, clip_folder, drawn, saved
+from towers import PROCESSOR, VISION, clip, clip_folder, drawn, saved, tokenizer
 
 SWIN = {"image_size": 64, "patch_size": 4, "embed_dim": 16, "depths": [2, 2], "num_heads": [2, 2]}
 CASES = {  # network, patch, prefix, head, embedding
@@ -313,6 +313,20 @@ class TestNames:
             hf.build(str(tmp_path), "", Given())
         assert error.value.code == "E_MODEL" and not (tmp_path / "ran").exists()
 
+    def test_networks_that_look_at_no_picture(self, tmp_path):
+        small = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+        text = {**small, "vocab_size": 30, "max_position_embeddings": 8}
+        patches = t.Siglip2Config(
+            text_config={**text, "bos_token_id": 1, "eos_token_id": 2},
+            vision_config={**small, "num_patches": 16},
+        )
+        torch.manual_seed(0)
+        for network in (t.BertModel(t.BertConfig(**text)), t.Siglip2Model(patches)):
+            saved(tmp_path, network)
+            with pytest.raises(PhospheneError, match="looks at no plain picture") as error:
+                hf.build(str(tmp_path), "", Given())
+            assert error.value.code == "E_MODEL"
+
     def test_without_the_library(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "transformers", None)
         with pytest.raises(PhospheneError, match=r'pip install "phosphene\[transformers\]"') as error:
@@ -341,6 +355,21 @@ class TestText:
             wanted = network.get_text_features(**ids).pooler_output
         wanted = wanted / wanted.norm(dim=1, keepdim=True)
         torch.testing.assert_close(lens.text(["a cat", "coral reef"]), wanted)
+
+    def test_siglip_reads_prompts_as_it_was_trained(self, tmp_path):
+        words = len(tokenizer(tmp_path))
+        torch.manual_seed(0)
+        ends = {"vocab_size": words, "max_position_embeddings": 12, "bos_token_id": 1, "eos_token_id": 2}
+        config = t.SiglipConfig(text_config={**VISION, **ends}, vision_config=VISION)
+        network = drawn(t.SiglipModel(config))
+        saved(tmp_path, network)
+        ids = t.AutoTokenizer.from_pretrained(tmp_path)(
+            ["coral reef"], padding="max_length", max_length=12, return_tensors="pt"
+        ).input_ids
+        with torch.no_grad():
+            wanted = network.get_text_features(ids).pooler_output
+        wanted = wanted / wanted.norm(dim=1, keepdim=True)
+        torch.testing.assert_close(models.load(f"hf:{tmp_path}").text(["coral reef"]), wanted)
 
     def test_a_prompt_that_is_too_long(self, tmp_path):
         clip_folder(tmp_path)

@@ -6,9 +6,7 @@ classes from transformers itself. Preprocessing is what the folder's image proce
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,18 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from phosphene.errors import PhospheneError
-from phosphene.models import anysize, weights
+from phosphene.models import anysize
 from phosphene.models.fit import NoWeights, some
 from phosphene.models.heads import open_heads
-from phosphene.models.sources import Built, Given, hub, processor
+from phosphene.models.sources import Built, Given, folder, hub, processor
 from phosphene.models.sources.towers import Pictures, prompts_with
 
-FILES = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
 TOKENIZERS = (
     "tokenizer.json",
     "vocab.json",
@@ -38,33 +30,33 @@ TOKENIZERS = (
     "tokenizer.model",
     "sentencepiece.bpe.model",
 )
-MAX_JSON = 50_000_000  # bytes
 
 
 def build(rest: str, file: str, given: Given) -> Built:
     """The network in the folder `rest`, or of that name in the user's cache of the hub."""
     library = _library()
-    folder = _folder(rest)
+    place = folder.find(rest)
     with quiet(library):
         try:
             config = library.AutoConfig.from_pretrained(
-                str(folder), trust_remote_code=False, local_files_only=True
+                str(place), trust_remote_code=False, local_files_only=True
             )
             with torch.device("meta"):
                 kind = type(_auto(library, config).from_config(config, trust_remote_code=False))
         except Exception as error:  # a stranger's config.json may raise anything
             raise PhospheneError(
                 "E_MODEL",
-                f"hf:{rest[:200]}: transformers has no such network ({_line(error)}); "
+                f"hf:{rest[:200]}: transformers has no such network ({folder.line(error)}); "
                 "code that comes with a network is never run",
             ) from None
-        state, sha256, where = _state(folder, file, given, rest)
+        state, sha256, where = folder.state_of(place, file, given, rest)
         network, notes = _filled(kind, config, state, where)
     towers = hasattr(network, "vision_model") and hasattr(network, "get_text_features")
+    _check_pictures(network.vision_model if towers else network, rest)
     vision = getattr(config, "vision_config", config) if towers else config
     patch = _patch(vision)
     pictures = _pictures(network, patch) if towers else _alone(network, patch)
-    named = processor.read(folder, library)
+    named = processor.read(place, library)
     labels = getattr(config, "id2label", None) or {}
     classes = tuple(str(labels[number]) for number in sorted(labels)) if not towers else ()
     head = "" if towers else _head(network, len(classes))
@@ -81,7 +73,7 @@ def build(rest: str, file: str, given: Given) -> Built:
         size=_side(getattr(vision, "image_size", None)) or named.size or 224,
         patch=patch,
         prefix=anysize.prefix_of(pictures) if patch else 0,
-        text=prompts_with(network, lambda: _tokens(library, folder, config)) if towers else None,
+        text=prompts_with(network, lambda: _tokens(library, place, config)) if towers else None,
         embedding=pictures.embedding if isinstance(pictures, Pictures) else "",
         exact=not file,
     )
@@ -113,26 +105,6 @@ def quiet(library: Any) -> Iterator[None]:
             logs.enable_progress_bar()
 
 
-def _folder(rest: str) -> Path:
-    path = Path(rest).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise PhospheneError(
-                "E_MODEL", f"{rest[:300]!r} has no config.json, expected a folder of transformers' format"
-            )
-        return path
-    if not hub.NAME.fullmatch(rest):
-        raise PhospheneError("E_MODEL", f"hf:{rest[:300]}: there is no such folder")
-    found = hub.snapshot(rest)
-    if found is None or not (found / "config.json").is_file():
-        raise PhospheneError(
-            "E_WEIGHTS",
-            f"hf:{rest[:200]} is neither a folder nor in this machine's cache of the hub; download it "
-            f"yourself, as by `hf download {rest[:200]}`, or give the folder that has it, hf:/path",
-        )
-    return found
-
-
 def _auto(library: Any, config: Any) -> Any:
     names = getattr(config, "architectures", None) or ()
     if any(
@@ -140,48 +112,6 @@ def _auto(library: Any, config: Any) -> Any:
     ):
         return library.AutoModelForImageClassification
     return library.AutoModel
-
-
-def _state(folder: Path, file: str, given: Given, rest: str) -> tuple[dict[str, Tensor] | None, str, str]:
-    """Weights by name, their digest and where they are from; None for random ones."""
-    if file:
-        return *weights.read(file), file
-    for name in FILES:
-        if not (folder / name).is_file():
-            continue
-        if not name.endswith(".json"):
-            return *weights.read(folder / name), str(folder / name)
-        state: dict[str, Tensor] = {}
-        digest = hashlib.sha256()
-        shards = json_of(folder / name).get("weight_map", {})
-        for shard in sorted({str(part) for part in shards.values()} if isinstance(shards, dict) else ()):
-            if Path(shard).name != shard:
-                raise PhospheneError(
-                    "E_WEIGHTS",
-                    f"{str(folder / name)[:300]!r} names {shard[:80]!r}, expected files beside it",
-                )
-            part, sha256 = weights.read(folder / shard)
-            state |= part
-            digest.update(sha256.encode())
-        return state, digest.hexdigest(), str(folder / name)
-    if given.untrained:
-        return None, "", ""
-    raise PhospheneError(
-        "E_WEIGHTS", f"hf:{rest[:200]} has no model.safetensors; give the file that you have: --weights FILE"
-    )
-
-
-def json_of(path: Path) -> dict[str, Any]:
-    """The object in a JSON file that may come from anywhere; E_MODEL if there is none."""
-    try:
-        if path.stat().st_size > MAX_JSON:
-            raise ValueError("it is too large")
-        found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise PhospheneError("E_MODEL", f"{str(path)[:300]!r} is no JSON ({_line(error)})") from None
-    if not isinstance(found, dict):
-        raise PhospheneError("E_MODEL", f"{str(path)[:300]!r} is no JSON object")
-    return found
 
 
 def _filled(
@@ -198,7 +128,7 @@ def _filled(
         )
     except Exception as error:
         raise PhospheneError(
-            "E_WEIGHTS", f"{where[:300]!r} is not for this network ({_line(error)})"
+            "E_WEIGHTS", f"{where[:300]!r} is not for this network ({folder.line(error)})"
         ) from None
     missing, extra = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
     misshaped = sorted(str(key) for key in report["mismatched_keys"])
@@ -217,6 +147,22 @@ def _filled(
     return network, (f"{what}; layers that don't need them can be watched",)
 
 
+def _check_pictures(module: Any, rest: str) -> None:
+    """E_MODEL for a network that wants anything but a picture."""
+    wants = {
+        name
+        for name, one in inspect.signature(type(module).forward).parameters.items()
+        if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD
+    } - {"self", "pixel_values"}
+    if "pixel_values" not in inspect.signature(type(module).forward).parameters or wants:
+        more = f" but {', '.join(sorted(wants))}, too" if wants else ""
+        raise PhospheneError(
+            "E_MODEL",
+            f"hf:{rest[:200]} is a {type(module).__name__}, which looks at no plain picture{more}; "
+            "expected one like ViT, CLIP, SigLIP, DINOv2, Swin or ConvNeXt",
+        )
+
+
 def _alone(network: nn.Module, patch: int) -> nn.Module:
     """A network of pictures alone, its forward pass one of `x`."""
     inner = type(network).forward
@@ -225,7 +171,9 @@ def _alone(network: nn.Module, patch: int) -> nn.Module:
     def forward(self: Any, x: Tensor) -> Any:
         return inner(self, anysize.padded(x, patch) if patch else x, **how)
 
-    return anysize.with_forward(open_heads(network), forward)
+    if not hasattr(network.config, "window_size"):  # heads in windows are no grid
+        open_heads(network)
+    return anysize.with_forward(network, forward)
 
 
 def _pictures(network: Any, patch: int) -> Pictures:
@@ -266,34 +214,37 @@ def _head(network: nn.Module, count: int) -> str:
     return found[-1] if found and count and "lassif" in found[-1] else ""
 
 
-def _tokens(library: Any, folder: Path, config: Any) -> Any:
+def _tokens(library: Any, place: Path, config: Any) -> Any:
     """What turns prompts into the text tower's inputs."""
-    if not any((folder / name).is_file() for name in TOKENIZERS):
+    if not any((place / name).is_file() for name in TOKENIZERS):
         raise PhospheneError(
-            "E_PARAM", f"{str(folder)[:300]!r} has no tokenizer, expected one of {', '.join(TOKENIZERS)}"
+            "E_PARAM", f"{str(place)[:300]!r} has no tokenizer, expected one of {', '.join(TOKENIZERS)}"
         )
     with quiet(library):
         try:
             read = library.AutoTokenizer.from_pretrained(
-                str(folder), trust_remote_code=False, local_files_only=True
+                str(place), trust_remote_code=False, local_files_only=True
             )
         except Exception as error:
             raise PhospheneError(
                 "E_PARAM",
-                f"{str(folder)[:300]!r} has no tokenizer that transformers can read ({_line(error)})",
+                f"{str(place)[:300]!r} has no tokenizer that transformers can read ({folder.line(error)})",
             ) from None
     most = int(getattr(config.text_config, "max_position_embeddings", 77))
-    fill = "max_length" if "siglip" in str(config.model_type) else True
+    siglip = "siglip" in str(config.model_type)  # was trained on padded prompts, unmasked
+    wanted = ("input_ids",) if siglip else ("input_ids", "attention_mask")
 
     def tokens(prompts: list[str]) -> dict[str, Tensor]:
         longest = max(len(ids) for ids in read(prompts)["input_ids"])
         if longest > most:
             raise PhospheneError("E_PARAM", f"a prompt has {longest} tokens, expected at most {most}")
-        found = read(prompts, padding=fill, max_length=most, truncation=True, return_tensors="pt")
-        return {name: found[name] for name in ("input_ids", "attention_mask") if name in found}
+        found = read(
+            prompts,
+            padding="max_length" if siglip else True,
+            max_length=most,
+            truncation=True,
+            return_tensors="pt",
+        )
+        return {name: found[name] for name in wanted if name in found}
 
     return tokens
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().partition("\n")[0] or type(error).__name__)[:200]

@@ -20,7 +20,7 @@ from phosphene.models import anysize, weights
 from phosphene.models.fit import fit
 from phosphene.models.heads import open_heads
 from phosphene.models.sources import Built, Given, hub
-from phosphene.models.sources.hf import json_of
+from phosphene.models.sources.folder import json_of
 from phosphene.models.sources.towers import Pictures, prompts_with
 
 CONFIG = "open_clip_config.json"
