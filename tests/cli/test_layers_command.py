@@ -161,7 +161,7 @@ class TestPictures:
         real = engine.dream
 
         def dream(image, objective, *more):
-            if objective == "stem":
+            if objective.text == "stem":
                 raise PhospheneError("E_ZERO_GRADIENT", "nothing responds")
             return real(image, objective, *more)
 

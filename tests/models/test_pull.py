@@ -6,6 +6,7 @@ import hashlib
 import pytest
 
 from phosphene.errors import PhospheneError
+from phosphene import models
 from phosphene.models import pull
 
 PAYLOAD = bytes(range(256)) * 40
@@ -77,6 +78,12 @@ class TestCached:
         path = put(home / "cache/torch/hub/checkpoints" / file)
         monkeypatch.setattr(pull, "torchvision_entries", lambda name: [changed])
         assert pull.cached("torchvision:squeezenet1_1") == path
+
+
+def test_loading_uses_what_was_pulled(home):
+    path = put(home / "cache/phosphene/models/bvlc_googlenet.caffemodel")
+    assert models.weights_of("bvlc_googlenet", "") == path
+    assert models.weights_of("bvlc_googlenet", "mine.caffemodel") == "mine.caffemodel"
 
 
 class TestPublished:

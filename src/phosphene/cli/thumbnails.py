@@ -109,6 +109,7 @@ def dreams(lens: Lens, rows: Sequence[Row], photo: str, report: Report) -> Itera
     from phosphene import engine
     from phosphene.config import Dream
     from phosphene.picture.picture import pixels_of
+    from phosphene.words import layer
 
     image, config = start(photo), Dream.read(SETTINGS)
     with progress(report, len(rows)) as step:
@@ -116,7 +117,7 @@ def dreams(lens: Lens, rows: Sequence[Row], photo: str, report: Report) -> Itera
             step(row.name)
             try:
                 last = None
-                for last in engine.dream(image, row.name, lens, config):  # noqa: B007
+                for last in engine.dream(image, layer(row.name), lens, config):  # noqa: B007
                     pass
             except PhospheneError as error:
                 if error.code in ("E_MEMORY", "E_DEVICE"):
