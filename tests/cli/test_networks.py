@@ -112,6 +112,14 @@ class TestCodeThatNobodyTyped:
         assert found.code == 2 and "E_MODEL" in found.err and found.err.count("\n") == 1
         assert not Path("code-ran").exists() and not Path("o.png").exists()
 
+    def test_a_recipe_with_a_server_s_network(self, run, photo):
+        assert run("dream", photo, "-o", "o.png", *QUICK).code == 0
+        text = json.loads(read_recipe("o.png"))
+        text["dream"] |= {"model": "hf://server/share"}
+        save_picture("o.png", open_picture("o.png"), recipe=json.dumps(text), overwrite=True)
+        found = run("replay", "o.png", "-o", "again.png")
+        assert found.code == 2 and "E_RECIPE" in found.err and "server" in found.err
+
     def test_a_recipe(self, run, photo, mine):
         assert run("dream", photo, "-o", "o.png", *QUICK).code == 0
         text = json.loads(read_recipe("o.png"))

@@ -23,6 +23,7 @@ from phosphene.errors import PhospheneError
 from phosphene.recipe import Recipe
 
 FILES = ("guide", "mask", "weights")
+REMOTE = ("//", "\\\\")
 
 
 def replay(
@@ -79,6 +80,8 @@ def _dream(recipe: Recipe, changes: dict[str, Any]) -> Dream:
     recorded: dict[str, Any] = {}
     if "model" not in changes:
         models.refuse_code(recipe.dream.model, "the recipe")
+        if recipe.dream.model.partition(":")[2].startswith(REMOTE):
+            raise PhospheneError("E_RECIPE", "the recipe's network is on a server; give --model")
     if recipe.dream.threads > 4 * (os.cpu_count() or 1):
         recorded["threads"] = 0
     if changes.get("model", recipe.dream.model) != recipe.dream.model:
@@ -106,7 +109,7 @@ def _same_guides(recipe: Recipe, changes: dict[str, Any]) -> None:
 def _same_file(name: str, sha256: str, flag: str) -> str:
     """The path of a recorded file, if the bytes there are the recorded ones."""
     path = str(Path(name).expanduser())
-    remote = name.startswith(("//", "\\\\"))  # a stranger's recipe doesn't make us call a server
+    remote = name.startswith(REMOTE)  # a stranger's recipe doesn't make us call a server
     try:
         if not remote and sha256 and recipes.file_sha256(path) == sha256:
             return path
