@@ -16,6 +16,7 @@ from torch import Tensor
 Size = tuple[int, int]  # height, width
 Shape = tuple[int, ...]
 MOST = 16  # class and register tokens
+COARSEST = 64  # px for a token
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def strides(size: Size, shapes: Iterable[Shape]) -> set[int]:
                 stride = round(size[0] / sides[0])
                 if tuple(sides) in grids(size, stride) and stride > 1:
                     found.add(stride)
-    return {stride * 2**times for stride in found for times in range(5)}
+    return {step for stride in found for times in range(5) if (step := stride * 2**times) <= COARSEST}
 
 
 def layout(
