@@ -5,8 +5,8 @@ import hashlib
 
 import pytest
 
-from phosphene.errors import PhospheneError
 from phosphene import models
+from phosphene.errors import PhospheneError
 from phosphene.models import pull
 
 PAYLOAD = bytes(range(256)) * 40
