@@ -189,6 +189,26 @@ def test_swin_is_as_timm_makes_it_for_any_size():
     torch.testing.assert_close(any_size(network)[0](x), larger(x), atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("name", "patch"),
+    [
+        ("pvt_v2_b0", 4),
+        ("xcit_nano_12_p16_224", 16),
+        ("vit_tiny_r_s16_p8_224", 32),
+        ("swinv2_cr_tiny_ns_224", 4),
+        ("samvit_base_patch16_224", 16),
+        ("cait_xxs24_224", 16),
+    ],
+)
+def test_the_patch_of_families_that_make_theirs_otherwise(name, patch):
+    with torch.device("meta"):
+        network = timm.create_model(name).eval()
+    found, *known = any_size(network)
+    with torch.no_grad():
+        shape = found(torch.zeros(1, 3, 224, 224, device="meta")).shape
+    assert known[0] == patch and shape == (1, network.num_classes or shape[1], *shape[2:])
+
+
 def test_networks_without_patches_are_left_alone():
     network = of_timm("convnext_atto")
     kind = type(network)

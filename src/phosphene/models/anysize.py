@@ -85,9 +85,10 @@ def positions(
 
 
 def _timm(module: Any, embed: Any) -> tuple[nn.Module, int, int]:
-    patch, prefix = max(embed.patch_size), int(getattr(module, "num_prefix_tokens", 0))
+    patch, prefix = _stride(embed), int(getattr(module, "num_prefix_tokens", 0))
     if not hasattr(module, "dynamic_img_size"):
-        return module, patch, prefix
+        whole = patch and getattr(embed, "strict_img_size", True) is False
+        return padding(module, patch) if whole else module, patch, prefix
     if any(hasattr(part, "dynamic_mask") for part in module.modules()):  # Swin: positions are relative
         for part in module.modules():
             if hasattr(part, "dynamic_mask"):
@@ -101,6 +102,16 @@ def _timm(module: Any, embed: Any) -> tuple[nn.Module, int, int]:
         rope._use_cached_embed = False
     module.dynamic_img_size, embed.strict_img_size = True, False
     return padding(open_heads(module), patch), patch, prefix
+
+
+def _stride(embed: Any) -> int:
+    """Pixels from one patch to the next, of those that overlap or come after convolutions, too."""
+    if hasattr(embed, "feat_ratio"):
+        return int(embed.feat_ratio())
+    if isinstance(getattr(embed, "proj", None), nn.Conv2d):
+        return int(embed.proj.stride[0])
+    size = embed.patch_size
+    return int(max(size) if isinstance(size, (tuple, list)) else size)
 
 
 def _torchvision(module: Any) -> tuple[nn.Module, int, int]:
