@@ -19,6 +19,8 @@ NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d)?"
 NUMBERS = rf"^({NUMBER}([,;\s]+{NUMBER}[,;\s]+{NUMBER})?)?$"  # one for each channel, or one for all
 RANGE = rf"^({NUMBER}\s*(\.\.|[,:;\s-])\s*{NUMBER})?$"
 DType = Literal["float32", "bfloat16", "float16"]
+ParamName = Literal["pixel", "fourier", "laplacian", "cppn", "maco"]
+OptimizerName = Literal["auto", "ascent", "adam", "nadam"]
 
 
 class Dream(BaseModel):
@@ -92,6 +94,24 @@ class Dream(BaseModel):
     laplacian: int = Field(0, ge=0, le=12, description="levels of Laplacian gradient normalisation; 0 = off")
     balance: bool = Field(
         True, description="give each layer of a blend a gradient of equal size before weighing it"
+    )
+    param: ParamName = Field("pixel", description="what the picture is made of while it grows")
+    optimizer: OptimizerName = Field(
+        "auto", description="how it is moved; auto: ascent for pixel, nadam for maco, adam for the others"
+    )
+    rate: float = Field(
+        0.0, ge=0, le=100, description="learning rate of Adam, NAdam and other params; 0 = the param's own"
+    )
+    average: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="show the mean of all steps, each counting less by this; 0 = the last",
+    )
+    transforms: str = Field(
+        "none",
+        max_length=2000,
+        description="random changes before the network looks: standard, none, or a list such as jitter(8)",
     )
     clip: bool = Field(True, description="keep pixels between black and white after every step")
     notebook_edges: bool = Field(

@@ -11,24 +11,26 @@ import torch
 from numpy.random import RandomState
 from torch import Tensor
 
-from phosphene import expression, gradient, memory, tile
-from phosphene.canvas import Canvas, Disk, Kept
+from phosphene import expression, gradient, memory, tile, transform
+from phosphene.canvas import Canvas, Disk, Held, Kept
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
 from phosphene.frame import Frame
-from phosphene.intake import detail_of, mask_of, photo_of
+from phosphene.intake import Noise, detail_of, mask_of, photo_of
 from phosphene.lens import Lens, Look
 from phosphene.objective import Objective
 from phosphene.octave import octave_sizes, pyramid, zoomed
-from phosphene.param import Pixels
+from phosphene.param import Learned, Pixels, begin, resumed
 from phosphene.state import Given, checked, settings_of
 
 TRIES = 3  # halvings of the step in an octave before a run that diverges is given up
+NOISE = 0.01  # deviation of the noise that pixels start from
+TINY = torch.finfo(torch.float32).tiny
 Climb = Callable[[Kept, int, int, RandomState], tuple[Canvas, Tensor, int]]
 
 
 def dream(
-    image: Tensor | Disk,
+    image: Tensor | Disk | Noise,
     objective: Objective | str,
     lens: Lens,
     config: Dream = Dream(),  # noqa: B008
@@ -40,9 +42,11 @@ def dream(
     """Dream on `image` and yield a `Frame` after every step; the picture is the last one's `full()`.
 
     `image` is `[N, 3, H, W]` or `[3, H, W]`, RGB, 0..1; `objective` may be its text. Every image of
-    a batch is normalised by itself. `mask` `[H, W]` or `[1 or N, 1 or 3, H, W]`, 0..1, multiplies
-    the step. `detail` `[N, 3, H, W]` is a dream to start from: what it adds to the photo. `resume`
-    is the `state()` of a frame of the same run: the frames after it follow, or the last one again.
+    a batch is normalised by itself, and has an objective of its own where that is a `batch` of them.
+    A `Noise` is dreamed on from noise, as the `param` has it. `mask` `[H, W]` or
+    `[1 or N, 1 or 3, H, W]`, 0..1, multiplies the step. `detail` `[N, 3, H, W]` is a dream to start
+    from: what it adds to the photo. `resume` is the `state()` of a frame of the same run: the frames
+    after it follow, or the last one again.
 
     A photo that is a `canvas.Disk` is dreamed on there, beside it, in windows: the same picture in
     bounded memory; its frames are read by `rows()`.
@@ -83,11 +87,16 @@ def dream(
         bases = pyramid(photo, sizes, lost)
         added = detail_of(detail, bases[0], lens)
         del bases[: start.get("octave", 0)]
+        noise = image if isinstance(image, Noise) else None
+        if noise and added is None:
+            added = Held(noise.image(NOISE, config.seed or 0).to(photo.device))
+        canvas: Pixels | Learned | None = None
         for octave in range(start.get("octave", 0), len(sizes)):
             size, base = sizes[octave], bases.pop(0)
             with _recording():
-                canvas = Pixels(start["image"] if start else _joined(base, added, lost))
-            good = start["good"] if start else canvas()
+                picture = start["image"] if start else _joined(base, added, lost)
+                canvas = begin(config, picture, noise, canvas)
+                good = resumed(canvas, start) if start else canvas.kept()
             del added
             halvings, first = start.get("halvings", 0), start.get("step", -1) + 1
             now = objective.at(size[0] / sizes[-1][0], size[1] / sizes[-1][1])
@@ -106,8 +115,7 @@ def dream(
             )
             if octave == len(sizes) - 1 and first == config.steps:
                 yield frame(
-                    canvas=canvas(),
-                    good=good,
+                    **_held(canvas, good),
                     step=first - 1,
                     score=start["score"].to(photo.device),
                     random=random.get_state(legacy=False),
@@ -121,23 +129,27 @@ def dream(
                         average = gradient.mean_size(g)
                         if bool(torch.isfinite(average).all()):
                             break
-                        canvas.restore(good)
+                        canvas.restore(good)  # type: ignore[arg-type]  # what this canvas kept
                         halvings += 1
+                        if isinstance(canvas, Learned):
+                            canvas.slower()
                         if halvings > TRIES:
                             raise PhospheneError("E_DIVERGED", _diverged(octave, step, objective))
-                if not bool(average.all()):
+                if not bool(average.any()):
                     raise PhospheneError("E_ZERO_GRADIENT", _dead(average, octave, step, objective))
+                notes += _unmoved(average)
                 if side < config.tile:
                     config = config.but(tile=side)
-                    notes = (*notes, f"out of memory; going on with --tile {side}")
-                good = canvas()
+                    notes += (f"out of memory; going on with --tile {side}",)
+                good = canvas.kept()
                 with _recording():
                     size_of_step = config.step_size * config.strength / 255 / 2**halvings
-                    canvas.climb(gradient.scaled(g, average, size_of_step, weight), clip=config.clip)
+                    change = gradient.scaled(g, average.clamp_min(TINY), size_of_step, weight)
+                    canvas.climb(change, clip=config.clip)
+                    del change
                     del g
                 yield frame(
-                    canvas=canvas(),
-                    good=good,
+                    **_held(canvas, good),
                     step=step,
                     score=score,
                     random=random.get_state(legacy=False),
@@ -155,6 +167,14 @@ def _untiled(objective: Objective, config: Dream, size: tuple[int, int]) -> tupl
     return (
         "its score doesn't add up over tiles, so the picture is looked at as a whole, whatever --tile says",
     )
+
+
+def _held(canvas: Pixels | Learned, good: Any) -> dict[str, Any]:
+    """What a frame holds of it: the picture, and what a state takes to come back here."""
+    shown = canvas.shown()
+    if isinstance(canvas, Learned):
+        return {"canvas": shown, "good": shown, "params": partial(canvas.saved, good)}
+    return {"canvas": shown, "good": good}
 
 
 def _joined(base: Kept, added: Canvas | None, lost: Tensor | None) -> Kept:
@@ -181,10 +201,12 @@ def _slope(look: Look, objective: Objective, base: Canvas, config: Dream, rolls:
     groups = objective.by_layer() if config.balance else [(1.0, objective)]
     parts = [part for _, part in groups]
     height, width = base.size
-    side, tiled, whole = config.tile, objective.spread, None
+    change = transform.parse(config.transforms)
+    side, tiled, whole = config.tile, objective.spread and not change, None
 
     def climb(x: Kept, octave: int, step: int, random: RandomState) -> tuple[Canvas, Tensor, int]:
         nonlocal side, tiled, whole
+        seen = transform.drawn(change, [config.seed or 0, octave, step], x.shape[0])
         ox, oy = (int(o) for o in random.randint(*rolls, 2))
         while True:
             plan = tile.plan(height, width, side, config.halo, tiled)
@@ -196,7 +218,7 @@ def _slope(look: Look, objective: Objective, base: Canvas, config: Dream, rolls:
             grid = tile.shift(plan, RandomState([config.seed or 0, octave, step]))
             try:
                 now = [part.drawn(config.seed or 0, octave, step) for part in parts]
-                found, score = tile.gradients(now, look, x, plan, grid, whole, (oy, ox))
+                found, score = tile.gradients(now, look, x, plan, grid, whole, (oy, ox), seen)
                 break
             except (MemoryError, RuntimeError, PhospheneError) as error:
                 if not tiled:
@@ -214,6 +236,12 @@ def _recording() -> Iterator[None]:
     """Gradients on, whatever the caller's mode is; never held across a `yield` of the loop."""
     with torch.inference_mode(False), torch.enable_grad():
         yield
+
+
+def _unmoved(average: Tensor) -> tuple[str, ...]:
+    """A note on the images of a batch that nothing responds to, while others go on."""
+    still = [str(i) for i, size in enumerate(average.flatten().tolist()) if size == 0]
+    return (f"nothing responds to image {', '.join(still)}, which stays as it is",) if still else ()
 
 
 def _dead(average: Tensor, octave: int, step: int, objective: Objective) -> str:

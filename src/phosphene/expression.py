@@ -1,5 +1,6 @@
 """Text to objectives: `2*blocks.4.1:12 - 0.5*tv()`.
 
+    batch   = sum { "|" sum }                    one for each image
     sum     = ["-"] product { (" + " | " - ") product }
     product = [number "*"] atom | atom "*" number
     atom    = "(" sum ")" | word "(" arguments ")" | "class:" name | "text:" prompt
@@ -19,10 +20,10 @@ from typing import NoReturn
 
 from phosphene import attention, prompt, words
 from phosphene.errors import PhospheneError, nearest
-from phosphene.objective import Objective
+from phosphene.objective import Objective, batch
 
 TOKEN = re.compile(
-    r'\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<sign>(?<=\s)[+-](?=\s)|^[+-]|(?<=\()[+-])|(?P<name>[\w./#-]+)|(?P<mark>[()*,:@=]))'
+    r'\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<sign>(?<=\s)[+-](?=\s)|^[+-]|(?<=\()[+-])|(?P<name>[\w./#-]+)|(?P<mark>[()*,:@=|]))'
 )
 NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE]-?\d+)?")
 WHOLE = re.compile(r"-?\d+")
@@ -136,10 +137,12 @@ class _Reader:
         return self.take()
 
     def whole(self) -> Objective:
-        objective = self.sum()
+        images = [self.sum()]
+        while self.accept("|"):
+            images.append(self.sum())
         if self.next < len(self.tokens):
             self.wrong("' + ', ' - ' (with spaces around) or the end")
-        return objective
+        return images[0] if len(images) == 1 else batch(images)
 
     def sum(self) -> Objective:
         self.depth += 1

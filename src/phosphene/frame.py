@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -43,6 +44,7 @@ class Frame:
     given: Given  # the photo as it came, mask and detail
     random: dict[str, Any]  # where the jitter's random numbers are after the step
     halvings: int = 0
+    params: Callable[[], Mapping[str, Tensor]] = dict  # what to go on from, of a param that isn't the pixels
     notes: tuple[str, ...] = ()  # what had to be changed in this step, for people
 
     @property
@@ -129,6 +131,7 @@ class Frame:
             "objective": self.objective,
             "photo_shape": list(self.photo.shape),
             "digests": self.given.digests,
+            **self.params(),
         }
 
     def _repr_png_(self) -> bytes:

@@ -181,7 +181,7 @@ def taken(
     rows, columns = _probe(height, width)
     noise = torch.rand(1, 3, rows, columns, generator=torch.Generator().manual_seed(seed))
     layers = frozenset().union(*(part.layers for part in parts))
-    parts = [part.at(rows / height, columns / width) for part in parts]
+    parts = [part.alone().at(rows / height, columns / width) for part in parts]
     crop = noise.to(lens.device)
     with torch.inference_mode(False), lens.watching(layers, checkpointing) as look:
         if lens.device.type == "cuda":

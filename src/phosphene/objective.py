@@ -10,7 +10,7 @@ weight means the same at every size and the scores of tiles add up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -54,6 +54,7 @@ class Term:
     resolve: Callable[[Term, Lens], Term] | None = None
     draw: Draw | None = None  # the measure of a step, for those that look at something else in each
     group: str = ""  # what is balanced with it; '' = those of its layer
+    image: int | None = None  # the only one of a batch that it scores; None: all
 
     def __post_init__(self) -> None:
         if not 0 < abs(self.weight) < float("inf"):
@@ -61,9 +62,14 @@ class Term:
                 "E_PARAM", f"a weight is {self.weight}, expected a finite number other than 0"
             )
 
-    def scores(self, acts: Acts) -> Tensor:
-        """The score of every position, `[N, H, W]`, without the weight."""
+    def scores(self, acts: Acts, images: int = 0) -> Tensor:
+        """The score of every position, `[N, H, W]`, without the weight; of its image alone if it has one.
+
+        Of `images` pictures there may be several crops: picture i's are i, i + `images`, …
+        """
         act = acts[self.layer]
+        if self.image is not None:
+            act = act[self.image :: images or act.shape[0]]
         if self.place is not None:
             y, x = self.place
             if self.moved and act.dim() == 4:
@@ -112,7 +118,15 @@ class Objective:
 
     @property
     def text(self) -> str:
-        """The objective as `phosphene.expression.parse` reads it."""
+        """The objective as `phosphene.expression.parse` reads it; `|` stands between images of a batch."""
+        if any(term.image is not None for term in self.terms):
+            count = 1 + max(term.image for term in self.terms if term.image is not None)
+            return " | ".join(
+                Objective(
+                    tuple(replace(term, image=None) for term in self.terms if term.image in (None, number))
+                ).text
+                for number in range(count)
+            )
         text = ""
         for term in self.terms:
             sign = "-" if term.weight < 0 else "+"
@@ -131,11 +145,17 @@ class Objective:
         """The score of each image, `[N]`."""
         return self.score(acts)
 
-    def score(self, acts: Acts, whole: Grids | None = None, window: Window | None = None) -> Tensor:
-        """The score `[N]` of the positions in `window`; `whole` is given where `acts` are of a part only."""
+    def score(
+        self, acts: Acts, whole: Grids | None = None, window: Window | None = None, images: int = 0
+    ) -> Tensor:
+        """The score `[N]` of the positions in `window`; `whole` is given where `acts` are of a part only.
+
+        With `images`, `acts` are of so many pictures, of some crops each, and a score is their mean.
+        """
+        images = images or acts["input"].shape[0]
         total: Tensor | None = None
         for term in self.terms:
-            scores = term.scores(acts)
+            scores = term.scores(acts, images)
             count = scores[0].numel()
             if term.spread and whole:
                 grid, (height, width) = whole[term.layer], acts["input"].shape[-2:]
@@ -144,15 +164,34 @@ class Objective:
                     rows = _between(*window[:2], height, grid.stride)
                     scores = scores[:, rows, _between(*window[2:], width, grid.stride)]
             part = term.weight * scores.sum((1, 2)) / count
+            if term.image is not None:
+                alone = part.new_zeros(images)
+                alone[term.image] = part.mean()
+                part = alone
+            elif len(part) > images:
+                part = part.view(-1, images).mean(0)
             total = part if total is None else total + part
         assert total is not None
         return total
+
+    def of(self, image: int) -> Objective:
+        """The same for one image of a batch only."""
+        return Objective(tuple(replace(term, image=image) for term in self.terms))
+
+    def alone(self) -> Objective:
+        """What a batch of one picture would have: the first image's terms, and those of all."""
+        first = min((term.image for term in self.terms if term.image is not None), default=0)
+        terms = (term for term in self.terms if term.image in (None, first))
+        return Objective(tuple(replace(term, image=None) for term in terms))
 
     def by_layer(self) -> list[tuple[float, Objective]]:
         """The parts that watch the same layer, each with its largest weight: what is balanced."""
         groups: dict[str, list[Term]] = {}
         for term in self.terms:
             groups.setdefault(term.group or term.layer, []).append(term)
+        watched = [(term.image, term.group or term.layer) for term in self.terms]
+        if None not in dict(watched) and len(set(watched)) == len(dict(watched)):
+            return [(1.0, self)]  # no image of the batch has anything to balance
         return [
             (max(abs(term.weight) for term in terms), Objective(tuple(terms))) for terms in groups.values()
         ]
@@ -226,3 +265,8 @@ def written(number: float) -> str:
 def _between(start: int, end: int, pixels: int, stride: int) -> slice:
     """The positions between two pixels of a side of `pixels`; at its end, all that are left."""
     return slice(start // stride, None if end >= pixels else end // stride)
+
+
+def batch(objectives: Sequence[Objective]) -> Objective:
+    """An objective for each image of a batch."""
+    return Objective(tuple(term for i, one in enumerate(objectives) for term in one.of(i).terms))

@@ -19,6 +19,7 @@ from torch import Tensor
 from phosphene.canvas import Canvas, Disk, Held, Kept
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
+from phosphene.intake import Noise
 
 FIELDS = frozenset(
     {"octave", "step", "image", "good", "score", "random", "halvings"}
@@ -32,7 +33,7 @@ KEY = 624  # words of a Mersenne twister's state
 class Given:
     """What a run was given to look at; its digests are made when a state is, as they take time."""
 
-    photo: Tensor | Canvas
+    photo: Tensor | Canvas | Noise
     mask: Tensor | None
     detail: Tensor | None
 
@@ -42,7 +43,9 @@ class Given:
         return {"photo": _digest(self.photo), "mask": _digest(self.mask), "detail": _digest(self.detail)}
 
 
-def _digest(image: Tensor | Canvas | None) -> str:
+def _digest(image: Tensor | Canvas | Noise | None) -> str:
+    if isinstance(image, Noise):
+        return repr(image)
     if isinstance(image, Canvas):
         digest = hashlib.sha256(f"disk {image.size}".encode())
         for top, bottom in image.strips():

@@ -9,7 +9,7 @@ the grid is shifted at random in every step, so that no seam stays in one place.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -107,10 +107,12 @@ def gradients(
     grid: tuple[int, int],
     whole: Grids | None,
     roll: tuple[int, int] = (0, 0),
+    seen: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[list[Kept], Tensor]:
     """The gradient of each part's score at `image` `[N, 3, H, W]`, and the score of all, `[N]`.
 
-    The network sees the image rolled by `roll` (y, x) pixels, and the gradients are rolled back.
+    The network sees the image rolled by `roll` (y, x) pixels, and the gradients are rolled back. Of a
+    picture that isn't tiled it may see what `seen` makes of it: a transform.
     """
     (down, right), (height, width) = roll, image.size
     found = [image.empty() for _ in parts]
@@ -124,7 +126,7 @@ def gradients(
             if plan.tile:
                 pieces, part_score = _gradients(parts, look, crop, whole, window)
             else:
-                pieces, part_score = _gradients(parts, look, crop, None, None)
+                pieces, part_score = _gradients(parts, look, crop, None, None, seen)
             for g, piece in zip(found, pieces, strict=True):
                 part = piece[:, :, slice(*window[:2]), slice(*window[2:])]
                 g.paste(tile_y[0] - down, tile_x[0] - right, part)
@@ -141,14 +143,15 @@ def _gradients(
     image: Tensor,
     whole: Grids | None,
     window: tuple[int, int, int, int] | None,
+    seen: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[list[Tensor], Tensor]:
     with torch.inference_mode(False), torch.enable_grad():
         x = image.detach().clone() if image.is_inference() else image.detach()
         x.requires_grad_()
-        acts = look(x)
-        found, total = [], torch.zeros(image.shape[0], device=image.device)
+        acts = look(seen(x) if seen else x)
+        found, total, count = [], torch.zeros(image.shape[0], device=image.device), image.shape[0]
         for rest, part in zip(range(len(parts) - 1, -1, -1), parts, strict=True):
-            score = part.score(acts, whole)
+            score = part.score(acts, whole, images=count)
             total = total + (part.score(acts, whole, window) if window else score).detach()
             found.append(torch.autograd.grad(score.sum(), x, retain_graph=rest > 0)[0])
     return found, total

@@ -1,4 +1,4 @@
-"""Parametrizations: what the ascent moves, and the image that it stands for."""
+"""Pixels: the image itself in windows, moved along its gradient: DeepDream's way."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ from phosphene.canvas import Canvas, Kept
 
 
 class Pixels:
-    """The image itself, in windows: DeepDream's parametrization."""
+    """An image of any size, in memory or on disk."""
 
     def __init__(self, image: Kept) -> None:
         self.image = image
 
     def __call__(self) -> Kept:
+        return self.image
+
+    shown = __call__  # what people are to see
+
+    def kept(self) -> Kept:
+        """All that `restore` needs to come back here."""
         return self.image
 
     def restore(self, good: Kept) -> None:

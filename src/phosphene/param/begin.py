@@ -1,0 +1,54 @@
+"""What an octave begins with: the param that the settings ask for, showing the picture so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from phosphene.canvas import Held, Kept
+from phosphene.config import Dream
+from phosphene.errors import PhospheneError
+from phosphene.intake import Noise
+from phosphene.param.base import Param
+from phosphene.param.cppn import Cppn
+from phosphene.param.fourier import Fourier
+from phosphene.param.laplacian import Laplacian
+from phosphene.param.learned import Learned, scattered
+from phosphene.param.maco import Maco
+from phosphene.param.pixel import Pixel
+from phosphene.param.pixels import Pixels
+
+PARAMS: dict[str, type[Param]] = {
+    "pixel": Pixel,
+    "fourier": Fourier,
+    "laplacian": Laplacian,
+    "cppn": Cppn,
+    "maco": Maco,
+}
+
+
+def begin(
+    config: Dream, picture: Kept, noise: Noise | None, before: Pixels | Learned | None = None
+) -> Pixels | Learned:
+    """A param that shows `picture`, or `noise`; `before` is the last octave's, whose moments go on."""
+    if config.param == "pixel" and config.optimizer in ("auto", "ascent"):
+        return Pixels(picture)
+    if not isinstance(picture, Held):
+        raise PhospheneError(
+            "E_PARAM", f"a picture on disk has param pixel and optimizer ascent, got {config.param}"
+        )
+    if isinstance(before, Learned):
+        return before.resized(picture.size, None if noise else picture.image)
+    param = PARAMS[config.param](picture.shape[0], picture.size).to(picture.device)
+    if noise:
+        scattered(param, config.seed or 0, noise.starts)
+    else:
+        param.fit(picture.image)
+    optimizer = "" if config.optimizer == "auto" else config.optimizer
+    rate = (config.rate or param.rate) * config.strength
+    return Learned(param, optimizer, rate, config.average)
+
+
+def resumed(canvas: Pixels | Learned, state: Mapping[str, Any]) -> Any:
+    """Bring `canvas` to the place that a run's `state` is of; what to go back to if the next step fails."""
+    return canvas.resumed(state) if isinstance(canvas, Learned) else state["good"]

@@ -1,0 +1,155 @@
+"""Learned: a param that an optimiser climbs with, as the loop wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from numpy.random import RandomState
+from torch import Tensor
+
+from phosphene.canvas import Canvas, Held
+from phosphene.errors import PhospheneError
+from phosphene.param.base import Param
+
+OPTIMIZERS = ("ascent", "adam", "nadam")
+State = dict[str, Tensor]
+
+
+class Learned:
+    """A `Param` and its optimiser: `ascent` moves by rate · g / mean|g|, Adam and NAdam are PyTorch's."""
+
+    def __init__(self, param: Param, optimizer: str = "", rate: float = 0.0, average: float = 0.0) -> None:
+        self.param = param
+        self.name = optimizer or param.optimizer
+        self.rate = rate or param.rate
+        self.average = average
+        self.optimizer = _optimizer(self.name, param, self.rate)
+        self.mean: State = {}  # of all steps' parameters, as far as `average` wants it
+        self._image: Tensor | None = None
+
+    def __call__(self) -> Held:
+        """The picture now, `[N, 3, H, W]`."""
+        if self._image is None:
+            with torch.enable_grad():
+                self._image = self.param()
+        return Held(self._image.detach())
+
+    @torch.no_grad()
+    def shown(self) -> Held:
+        """What people are to see: with `average`, the picture of the mean of all steps' parameters."""
+        if not self.mean:
+            return self()
+        now = self._parameters()
+        self._put(self.mean)
+        image = self.param()
+        self._put(now)
+        return Held(image)
+
+    def climb(self, change: Canvas, *, clip: bool) -> None:
+        """Move the parameters so that the picture goes along `change`, the gradient at the picture."""
+        assert isinstance(change, Held)
+        self()
+        assert self._image is not None
+        self.optimizer.zero_grad()
+        self._image.backward(-change.image)  # type: ignore[no-untyped-call]
+        if self.name == "ascent":
+            for values in self.param.parameters():
+                assert values.grad is not None
+                sizes = values.grad.abs().flatten(1).mean(1)
+                values.grad.div_(sizes.clamp_min(1e-30).view(-1, *[1] * (values.dim() - 1)))
+        self.optimizer.step()
+        self.param.project()
+        self._image = None
+        if self.average:
+            now = self._parameters()
+            old = self.mean or now
+            self.mean = {name: old[name].lerp(now[name], 1 - self.average) for name in now}
+
+    def slower(self) -> None:
+        """Half the rate, after a step that went too far."""
+        for group in self.optimizer.param_groups:
+            group["lr"] /= 2
+
+    def kept(self) -> State:
+        """All that `restore` needs to come back here: a copy."""
+        state = {f"param.{name}": values for name, values in self._parameters().items()}
+        state |= {f"mean.{name}": values for name, values in self.mean.items()}
+        for name, values in self.param.named_parameters():
+            for moment, number in self.optimizer.state.get(values, {}).items():
+                state[f"{moment}.{name}"] = torch.as_tensor(number).detach().clone()
+        return state
+
+    def restore(self, state: State) -> None:
+        """Go back to what `kept` gave. E_PARAM where it is another param's."""
+        named, self.mean = dict(self.param.named_parameters()), {}
+        for key, values in state.items():
+            moment, _, name = key.partition(".")
+            fits = name in named and (values.dim() == 0 or values.shape == named[name].shape)
+            if not fits or not bool(torch.isfinite(values).all()):
+                raise PhospheneError("E_PARAM", f"the state to resume is damaged: its {key[:80]}; start anew")
+            if moment == "param":
+                with torch.no_grad():
+                    named[name].copy_(values)
+            elif moment == "mean":
+                self.mean[name] = values.to(named[name].device)
+            else:
+                where = "cpu" if values.dim() == 0 else named[name].device
+                self.optimizer.state[named[name]][moment] = values.to(where).clone()
+        self._image = None
+
+    def saved(self, good: State) -> State:
+        """This place and the one before, for a checkpoint; `resumed` comes back."""
+        now = {f"now.{key}": values for key, values in self.kept().items()}
+        return now | {f"before.{key}": values for key, values in good.items()}
+
+    def resumed(self, state: Mapping[str, Any]) -> State:
+        """Go to the place that `saved` gave, and say which was before it."""
+        found: dict[str, State] = {"now": {}, "before": {}}
+        for key, values in state.items():
+            place, _, name = key.partition(".")
+            if place in found and name and isinstance(values, Tensor):
+                found[place][name] = values
+        self.restore(found["now"])
+        return found["before"]
+
+    def _parameters(self) -> State:
+        return {name: values.detach().clone() for name, values in self.param.named_parameters()}
+
+    @torch.no_grad()
+    def _put(self, parameters: State) -> None:
+        for name, values in parameters.items():
+            self.param.get_parameter(name).copy_(values)
+
+    def resized(self, size: tuple[int, int], image: Tensor | None = None) -> Learned:
+        """The same at another size, its moments too; `image` is what it then shows, if not the same.
+
+        Adam's second moments stay above zero (after crowsonkb/style-transfer-pytorch).
+        """
+        param = self.param.resized(size)
+        if image is not None:
+            param.fit(image)
+        other = Learned(param, self.name, self.rate, self.average)
+        for name, values in self.param.named_parameters():
+            for moment, number in self.optimizer.state.get(values, {}).items():
+                if isinstance(number, Tensor) and number.dim():
+                    number = self.param.carried(name, number, size)
+                    number = number.clamp_min(0) if moment == "exp_avg_sq" else number
+                other.optimizer.state[param.get_parameter(name)][moment] = (
+                    number.clone() if isinstance(number, Tensor) else number
+                )
+        return other
+
+
+def scattered(param: Param, seed: int, numbers: Sequence[int]) -> None:
+    """Start `param` from noise: each picture from that of its number, the same in any batch."""
+    param.scatter([RandomState([seed, number]) for number in numbers])
+
+
+def _optimizer(name: str, param: Param, rate: float) -> torch.optim.Optimizer:
+    kinds: dict[str, Any] = {"ascent": torch.optim.SGD, "adam": torch.optim.Adam, "nadam": torch.optim.NAdam}
+    if name not in kinds:
+        raise PhospheneError("E_PARAM", f"optimizer is {name!r}, expected one of {', '.join(OPTIMIZERS)}")
+    made: torch.optim.Optimizer = kinds[name](param.parameters(), lr=rate)
+    return made

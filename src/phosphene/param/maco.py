@@ -1,0 +1,65 @@
+"""MaCo: the phases of a picture whose magnitudes are those of natural photos (Fel et al. 2023)."""
+
+from __future__ import annotations
+
+import torch
+from numpy.random import RandomState
+from torch import Tensor, nn
+
+from phosphene.param.base import Param, colored, normal, uncolored
+from phosphene.param.fourier import frequencies, waves_of
+
+# Natural photos have amplitudes of about 1 / f^EXPONENT in each uncorrelated channel, and the channels
+# deviate by SPREAD: fitted by `python tools/spectrum.py` to the photos that scikit-image ships.
+EXPONENT = (1.4, 1.35, 1.07)
+SPREAD = (1.8, 1.99, 1.21)
+
+
+class Maco(Param):
+    """`phase` `[N, 3, H, W // 2 + 1]` in radians; called, phases with 1 / f^a as magnitudes.
+
+    Inverse rFFT, each channel to mean 0 and a natural photo's deviation, colours correlated, sigmoid.
+    Magnitudes never change: such a picture can't be any picture.
+    """
+
+    rate = 1.0
+    optimizer = "nadam"
+
+    def __init__(self, count: int, size: tuple[int, int]) -> None:
+        super().__init__(count, size)
+        height, width = size
+        self.phase = nn.Parameter(torch.zeros(count, 3, height, width // 2 + 1))
+        self.register_buffer("magnitude", magnitude(size), persistent=False)
+
+    def forward(self) -> Tensor:
+        waves = torch.polar(self.magnitude.expand_as(self.phase), self.phase)  # type: ignore[operator]
+        channels = torch.fft.irfft2(waves, s=self.size, norm="ortho")
+        spread = torch.tensor(SPREAD).to(channels).view(1, 3, 1, 1)
+        return colored(spread * standardised(channels))
+
+    def scatter(self, randoms: list[RandomState]) -> None:
+        with torch.no_grad():
+            self.phase.copy_(standardised(normal(randoms, *self.phase.shape[1:])))
+
+    def fit(self, image: Tensor) -> None:
+        """The picture's phases: its outlines, with other contrasts."""
+        with torch.no_grad():
+            self.phase.copy_(torch.fft.rfft2(uncolored(image), norm="ortho").angle())
+
+    def carried(self, name: str, values: Tensor, size: tuple[int, int]) -> Tensor:
+        """The waves that both sizes have keep their phases; new ones start at zero."""
+        return waves_of(values, size)
+
+
+def magnitude(size: tuple[int, int]) -> Tensor:
+    """Of natural photos, up to a factor: `[3, H, W // 2 + 1]`; no mean."""
+    f = frequencies(size).clamp_min(1 / max(size))
+    found = torch.stack([f.pow(-exponent) for exponent in EXPONENT])
+    found[:, 0, 0] = 0
+    return found
+
+
+def standardised(channels: Tensor) -> Tensor:
+    """Mean 0 and deviation 1 of each channel of each picture."""
+    centred = channels - channels.mean((2, 3), keepdim=True)
+    return centred / centred.square().mean((2, 3), keepdim=True).sqrt().clamp_min(1e-8)
