@@ -75,10 +75,11 @@ class TestZeroGradient:
             next(dream(flat, "-tv()", lens, PLAIN))
         assert caught.value.code == "E_ZERO_GRADIENT"
 
-    def test_one_image_of_a_batch_is_named(self, lens):
+    def test_one_image_of_a_batch_is_named_and_the_others_go_on(self, lens):
         both = torch.cat([IMAGE, torch.full_like(IMAGE, 0.5)])
-        with pytest.raises(PhospheneError, match="of image 1 of -tv"):
-            next(dream(both, "-tv()", lens, PLAIN))
+        frame = next(dream(both, "-tv()", lens, PLAIN))
+        assert frame.notes == ("nothing responds to image 1, which stays as it is",)
+        assert torch.equal(frame.image[1], both[1]) and not torch.equal(frame.image[0], both[0])
 
     def test_all_of_a_balanced_sum(self):
         with pytest.raises(PhospheneError) as caught:

@@ -253,3 +253,14 @@ def test_nothing_is_evaluated():
         node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and hasattr(node.func, "id")
     }
     assert not called & {"eval", "exec", "compile", "getattr", "open", "__import__"}
+
+
+def test_an_objective_for_each_image():
+    objective = parse("blocks.1:3 + tv() | -2*blocks.2")
+    assert [(term.layer, term.image) for term in objective.terms] == [
+        ("blocks.1", 0),
+        ("input", 0),
+        ("blocks.2", 1),
+    ]
+    assert objective.text == "blocks.1:3 + tv() | -2*blocks.2" and parse(objective.text).text == objective.text
+    assert objective.alone().text == "blocks.1:3 + tv()"

@@ -6,6 +6,8 @@ of log amplitude against log frequency, rings of equal width in log f, Hann wind
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from skimage import data
@@ -25,7 +27,7 @@ def slopes(channels: np.ndarray) -> np.ndarray:
     power = np.abs(np.fft.rfft2(centred)) ** 2
     f = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
     edges = np.geomspace(4 / min(height, width), 0.4, RINGS + 1)
-    rings = [(low <= f) & (f < high) for low, high in zip(edges, edges[1:], strict=False)]
+    rings = [(low <= f) & (f < high) for low, high in pairwise(edges)]
     amplitude = np.array([[np.sqrt(channel[ring].mean()) for ring in rings] for channel in power])
     middles = np.sqrt(edges[1:] * edges[:-1])
     return np.array([-np.polyfit(np.log(middles), np.log(ring), 1)[0] for ring in amplitude])

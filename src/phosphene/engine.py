@@ -16,8 +16,9 @@ from phosphene.canvas import Canvas, Disk, Held, Kept
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
 from phosphene.frame import Frame
-from phosphene.intake import Noise, detail_of, mask_of, photo_of
+from phosphene.intake import detail_of, mask_of, photo_of
 from phosphene.lens import Lens, Look
+from phosphene.noise import Noise
 from phosphene.objective import Objective
 from phosphene.octave import octave_sizes, pyramid, zoomed
 from phosphene.param import Learned, Pixels, begin, resumed
@@ -136,7 +137,7 @@ def dream(
                         if halvings > TRIES:
                             raise PhospheneError("E_DIVERGED", _diverged(octave, step, objective))
                 if not bool(average.any()):
-                    raise PhospheneError("E_ZERO_GRADIENT", _dead(average, octave, step, objective))
+                    raise PhospheneError("E_ZERO_GRADIENT", _dead(octave, step, objective))
                 notes += _unmoved(average)
                 if side < config.tile:
                     config = config.but(tile=side)
@@ -244,11 +245,9 @@ def _unmoved(average: Tensor) -> tuple[str, ...]:
     return (f"nothing responds to image {', '.join(still)}, which stays as it is",) if still else ()
 
 
-def _dead(average: Tensor, octave: int, step: int, objective: Objective) -> str:
-    which = [i for i, size in enumerate(average.flatten().tolist()) if size == 0]
-    image = f" of image {which[0]}" if len(average) > 1 else ""
+def _dead(octave: int, step: int, objective: Objective) -> str:
     return (
-        f"the gradient{image} of {objective.text[:200]} is zero in octave {octave + 1}, step {step + 1}: "
+        f"the gradient of {objective.text[:200]} is zero in octave {octave + 1}, step {step + 1}: "
         "nothing that it looks at responds (a dead channel, or a flat picture); "
         "choose another objective or photo"
     )

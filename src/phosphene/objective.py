@@ -152,7 +152,7 @@ class Objective:
 
         With `images`, `acts` are of so many pictures, of some crops each, and a score is their mean.
         """
-        images = images or acts["input"].shape[0]
+        images = images or next(iter(acts.values())).shape[0]
         total: Tensor | None = None
         for term in self.terms:
             scores = term.scores(acts, images)

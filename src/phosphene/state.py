@@ -19,7 +19,7 @@ from torch import Tensor
 from phosphene.canvas import Canvas, Disk, Held, Kept
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
-from phosphene.intake import Noise
+from phosphene.noise import Noise
 
 FIELDS = frozenset(
     {"octave", "step", "image", "good", "score", "random", "halvings"}

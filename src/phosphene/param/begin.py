@@ -8,7 +8,7 @@ from typing import Any
 from phosphene.canvas import Held, Kept
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
-from phosphene.intake import Noise
+from phosphene.noise import Noise
 from phosphene.param.base import Param
 from phosphene.param.cppn import Cppn
 from phosphene.param.fourier import Fourier
