@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from networks import Branching
 
+from networks import Branching
 from phosphene import words
 from phosphene.config import Dream
 from phosphene.engine import dream
@@ -43,7 +43,7 @@ def test_every_param_climbs_over_octaves(lens, param, start):
     frames = list(dream(start, objective, lens, config))
     assert [tuple(frame.image.shape[-2:]) for frame in frames[:: config.steps]] == [(29, 34), (40, 48)]
     first, end = frames[0].full(), frames[-1].full()
-    assert end.shape[-2:] == (40, 48) and 0 <= end.min() and end.max() <= 1
+    assert end.shape[-2:] == (40, 48) and end.min() >= 0 and end.max() <= 1
     assert bool((score(lens, objective, end) > score(lens, objective, first)).all())
 
 

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from networks import strided
-from phosphene import expression, words
+from phosphene import expression, penalty, words
 from phosphene.errors import PhospheneError
 from phosphene.expression import parse
 from phosphene.lens import Lens
@@ -32,7 +32,7 @@ terms = st.one_of(
     (names | numbers).map(words.logit),
     st.builds(words.direction, names, vectors, st.floats(0, 100)),
     st.builds(words.guide, st.text(max_size=8), names),
-    st.just(words.tv()),
+    st.just(penalty.tv()),
 )
 weights = (finite | st.integers(-5, 5) | st.sampled_from([1, -1, 1e22, 1e-7, 5e-324, 1.5e300])).filter(bool)
 weighed = st.builds(lambda term, weight: term * weight, terms, weights)
@@ -72,7 +72,7 @@ def test_text_there_and_back(parts):
         ("class:tiger cat", words.logit("tiger cat")),
         ('class:"tiger cat"', words.logit("tiger cat")),
         ("class(tabby)", words.logit("tabby")),
-        ("2*blocks.4.1:12 - 0.5*tv()", 2 * words.channel("blocks.4.1", 12) - 0.5 * words.tv()),
+        ("2*blocks.4.1:12 - 0.5*tv()", 2 * words.channel("blocks.4.1", 12) - 0.5 * penalty.tv()),
         ("blocks.4.2 + blocks.3.2", words.layer("blocks.4.2") + words.layer("blocks.3.2")),
         ("layer(a)", words.layer("a")),
         ("channel(a, 3)", words.channel("a", 3)),
@@ -262,5 +262,7 @@ def test_an_objective_for_each_image():
         ("input", 0),
         ("blocks.2", 1),
     ]
-    assert objective.text == "blocks.1:3 + tv() | -2*blocks.2" and parse(objective.text).text == objective.text
+    assert (
+        objective.text == "blocks.1:3 + tv() | -2*blocks.2" and parse(objective.text).text == objective.text
+    )
     assert objective.alone().text == "blocks.1:3 + tv()"

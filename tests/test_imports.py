@@ -25,8 +25,8 @@ ORDER = [  # a room imports from the lines above its own only
     "lens",
     "crops intake objective",
     "picture layers models",
-    "words",
-    "attention prompt",
+    "words penalty",
+    "attention compare prompt",
     "expression frame tile",
     "memory",
     "engine",
@@ -37,6 +37,7 @@ ORDER = [  # a room imports from the lines above its own only
 RANK = {room: rank for rank, rooms in enumerate(ORDER) for room in rooms.split()}
 LATE = {  # what a room may import inside its functions only
     "words": {"phosphene.picture", "phosphene.models.imagenet"},
+    "compare": {"phosphene.picture"},
     "frame": {"phosphene.picture"},
 }
 AROUND = {"lock", "checkpoint", "picture", "layers", "models", "recipe", "settings", "cli", "__main__"}

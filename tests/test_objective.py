@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from networks import strided, unpadded
-from phosphene import words
+from phosphene import penalty, words
 from phosphene.errors import PhospheneError
 from phosphene.lens import Lens
 from phosphene.objective import MAX_TERMS, Grid, Objective
@@ -156,7 +156,7 @@ def test_layers_and_spread():
     assert both.layers == {"a", "b"}
     assert a().spread and not both.spread
     assert words.logit(3).layers == frozenset() and not words.logit(3).spread
-    assert words.tv().layers == {"input"} and words.tv().spread
+    assert penalty.tv().layers == {"input"} and penalty.tv().spread
 
 
 class TestNeuron:
@@ -209,7 +209,7 @@ class TestBind:
 
     def test_gives_an_equal_objective_and_changes_nothing(self):
         lens = Lens(strided())
-        free = 2 * words.channel("3", 7) - words.layer("5") + 0.5 * words.tv()
+        free = 2 * words.channel("3", 7) - words.layer("5") + 0.5 * penalty.tv()
         bound = free.bind(lens)
         assert bound.text == free.text and bound.layers == free.layers == {"3", "5", "input"}
         assert bound.bind(lens).text == free.text

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.random import RandomState
 
 from networks import branching, photo, strided, unpadded
-from phosphene import tile, words
+from phosphene import penalty, tile, words
 from phosphene.canvas import Held
 from phosphene.config import Dream
 from phosphene.expression import parse
@@ -41,7 +41,7 @@ SIZES = [(97, 131), (128, 160), (33, 200), (70, 40)]
 @pytest.fixture(scope="module", params=NETWORKS)
 def case(request):
     build, deep, shallow, halo = NETWORKS[request.param]
-    objectives = [words.layer(deep), 2 * words.channel(shallow, 1) - 0.1 * words.tv()]
+    objectives = [words.layer(deep), 2 * words.channel(shallow, 1) - 0.1 * penalty.tv()]
     return Lens(build(), mean=(0.4, 0.5, 0.6), std=(0.3, 0.2, 0.25)), objectives, halo
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from networks import branching, photo, strided
-from phosphene import words
+from phosphene import penalty, words
 from phosphene.errors import PhospheneError
 from phosphene.lens import Lens
 
@@ -94,7 +94,7 @@ def test_direction_binds_with_as_many_numbers_as_channels():
 def test_tv(shape):
     image = np.random.RandomState(0).rand(*shape).astype(np.float32)
     total = np.abs(np.diff(image, axis=2)).sum((1, 2, 3)) + np.abs(np.diff(image, axis=3)).sum((1, 2, 3))
-    got = scores(words.tv(), input=image)
+    got = scores(penalty.tv(), input=image)
     assert np.allclose(got, total / (shape[2] * shape[3]), rtol=1e-5)
 
 

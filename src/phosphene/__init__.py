@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from phosphene.lens import Lens as Lens
     from phosphene.models import load as load
     from phosphene.objective import Objective as Objective
+    from phosphene.penalty import tv as tv
     from phosphene.picture import Picture as Picture
     from phosphene.picture import open_picture as open_picture
     from phosphene.picture import save_picture as save_picture
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from phosphene.words import layer as layer
     from phosphene.words import logit as logit
     from phosphene.words import neuron as neuron
-    from phosphene.words import tv as tv
     from phosphene.words import unit as unit
 
 # OpenMP's threads spin while they wait for each other; when other programs want the processor too, that
@@ -58,7 +58,8 @@ _HOMES = {
     "objective": ["Objective"],
     "picture": ["Picture", "open_picture", "save_picture"],
     "prompt": ["text"],
-    "words": ["channel", "direction", "guide", "layer", "logit", "neuron", "tv", "unit"],
+    "penalty": ["tv"],
+    "words": ["channel", "direction", "guide", "layer", "logit", "neuron", "unit"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted([*_HOME, "__version__"])

@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable
 from typing import NoReturn
 
-from phosphene import attention, prompt, words
+from phosphene import attention, compare, penalty, prompt, words
 from phosphene.errors import PhospheneError, nearest
 from phosphene.objective import Objective, batch
 
@@ -53,7 +53,17 @@ WORDS: dict[str, tuple[str, Callable[..., Objective]]] = {
         lambda name, number, *channel: attention.token(name, _whole(number), *_wholes(channel, 1)),
     ),
     "head": ("LAYER, NUMBER", lambda name, number: attention.head(name, _whole(number))),
-    "tv": ("", words.tv),
+    "tv": ("", penalty.tv),
+    "l1": ("", penalty.l1),
+    "l2": ("", penalty.l2),
+    "blur": ("", penalty.blur),
+    "caricature": (
+        "FILE, LAYER, power=P",
+        lambda file, name, power="1": compare.caricature(file, name, _number(power)),
+    ),
+    "inversion": ("FILE, LAYER", compare.inversion),
+    "diversity": ("LAYER", compare.diversity),
+    "alignment": ("LAYER", compare.alignment),
 }
 
 

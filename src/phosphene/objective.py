@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from phosphene.lens import Lens
 
 Acts = Mapping[str, Tensor]
-Measure = Callable[[Tensor], Tensor]
+Measure = Callable[..., Tensor]
 Draw = Callable[[tuple[int, ...], dict[Any, Tensor]], Measure]  # numbers to draw by, what terms share
 Window = tuple[int, int, int, int]  # top, bottom, left, right, in pixels: the part of a crop that counts
 
@@ -55,6 +55,7 @@ class Term:
     draw: Draw | None = None  # the measure of a step, for those that look at something else in each
     group: str = ""  # what is balanced with it; '' = those of its layer
     image: int | None = None  # the only one of a batch that it scores; None: all
+    together: bool = False  # `measure` also takes the number of images, which it compares: scores [N·K]
 
     def __post_init__(self) -> None:
         if not 0 < abs(self.weight) < float("inf"):
@@ -68,6 +69,8 @@ class Term:
         Of `images` pictures there may be several crops: picture i's are i, i + `images`, …
         """
         act = acts[self.layer]
+        if self.together:
+            return self.measure(act, images or act.shape[0])[:, None, None]
         if self.image is not None:
             act = act[self.image :: images or act.shape[0]]
         if self.place is not None:

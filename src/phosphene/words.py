@@ -1,4 +1,4 @@
-"""The words of objectives: layer, channel, neuron, unit, class, direction, guide, tv.
+"""The words of objectives: layer, channel, neuron, unit, class, direction, guide.
 
 Each gives an `Objective` of one term. Positions are (y, x), row first, in the layer's own grid.
 """
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from phosphene.errors import PhospheneError
 from phosphene.objective import Objective, Term, written
@@ -162,17 +161,6 @@ def _nearest_feature(y: Tensor) -> Callable[[Tensor], Tensor]:
         return (x * pull).sum(1).view(act.shape[0], *act.shape[2:])
 
     return measure
-
-
-def tv() -> Objective:
-    """Total variation of the image: Σ|x_{y+1} − x_y| + Σ|x_{x+1} − x_x| per pixel. Subtract it."""
-
-    def measure(image: Tensor) -> Tensor:
-        down = F.pad((image[:, :, 1:] - image[:, :, :-1]).abs(), (0, 0, 0, 1))
-        across = F.pad((image[:, :, :, 1:] - image[:, :, :, :-1]).abs(), (0, 1, 0, 0))
-        return (down + across).sum(1)
-
-    return Objective((Term("tv()", "input", measure),))
 
 
 def unbound(text: str) -> Callable[[Tensor], Tensor]:
