@@ -25,9 +25,7 @@ def lens():
 
 
 def last(frames):
-    for frame in frames:
-        pass
-    return frame
+    return list(frames)[-1]
 
 
 def score(lens, objective, image):

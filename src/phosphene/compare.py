@@ -36,7 +36,8 @@ def caricature(photo: Photo, layer: str, power: float = 1.0) -> Objective:
         dot = (act * target).flatten(1).sum(1)
         size = torch.linalg.vector_norm
         cosine = dot / (size(act.flatten(1), dim=1) * size(target.flatten(1), dim=1) + TINY)
-        return dot * cosine.clamp_min(LEAST).pow(power) / _positions(act)
+        score: Tensor = dot * cosine.clamp_min(LEAST).pow(power) / (act.shape[-2] * act.shape[-1])
+        return score
 
     extra = [] if power == 1 else [f"power={written(power)}"]
     return _like(photo, layer, "caricature", extra, measure)
@@ -124,9 +125,8 @@ def activation_grid(
         rows, columns = (max(1, round(side * cells / max(rows, columns))) for side in (rows, columns))
         acts = F.adaptive_avg_pool2d(acts, (rows, columns))
     vectors = acts[0].flatten(1).T
-    return batch(
-        [direction(layer, vector if bool(vector.any()) else torch.ones_like(vector)) for vector in vectors]
-    ), (rows, columns)
+    ways = [direction(layer, one if bool(one.any()) else torch.ones_like(one)) for one in vectors]
+    return batch(ways), (rows, columns)
 
 
 def features(photo: Photo, layer: str, lens: Lens) -> Tensor:
@@ -164,7 +164,3 @@ def _like(
 
 def _together(text: str, layer: str, measure: Callable[[Tensor, int], Tensor]) -> Objective:
     return Objective((Term(text, layer, measure, spread=False, together=True),))
-
-
-def _positions(act: Tensor) -> int:
-    return act.shape[-2] * act.shape[-1]
