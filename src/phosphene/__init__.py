@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from phosphene.picture import open_picture as open_picture
     from phosphene.picture import save_picture as save_picture
     from phosphene.prompt import text as text
+    from phosphene.visualize import visualize as visualize
     from phosphene.words import channel as channel
     from phosphene.words import direction as direction
     from phosphene.words import guide as guide
@@ -59,6 +60,7 @@ _HOMES = {
     "picture": ["Picture", "open_picture", "save_picture"],
     "prompt": ["text"],
     "penalty": ["tv"],
+    "visualize": ["visualize"],
     "words": ["channel", "direction", "guide", "layer", "logit", "neuron", "unit"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

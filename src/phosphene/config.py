@@ -246,6 +246,17 @@ def explain(error: ValidationError) -> str:
     return f"{name} is {got}, expected {expected}"
 
 
+# How `visualize` differs from a dream: from noise, with lucid's parametrization and transforms
+VISUALIZE: dict[str, Any] = {
+    "param": "fourier",
+    "transforms": "standard",
+    "octaves": 1,
+    "steps": 128,
+    "jitter": 0,
+    "smooth": 0.0,
+}
+
+
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "classic": (
         "the 2015 notebook, exactly, on BVLC GoogLeNet (needs --weights)",

@@ -1,0 +1,145 @@
+"""What does this unit want to see? Pictures from noise or a photo, many units in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from phosphene import budget, expression, memory
+from phosphene.config import VISUALIZE, Dream
+from phosphene.engine import dream
+from phosphene.errors import PhospheneError
+from phosphene.frame import Frame
+from phosphene.lens import Lens
+from phosphene.noise import Noise
+from phosphene.objective import Objective, batch
+
+SHARE = 0.6  # of the memory there is, for a batch's gradient
+MOST = {"cpu": 8, "cuda": 64}  # pictures: more at once take no less time each
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One unit's picture: `image` `[3, H, W]`, 0..1, and the objective's `score` on it, seen plainly."""
+
+    number: int  # of the objective, as they were given
+    objective: str
+    image: Tensor
+    score: float
+    notes: tuple[str, ...] = ()
+
+
+def visualize(
+    objectives: Sequence[Objective | str] | Objective | str,
+    lens: Lens,
+    config: Dream = Dream(**VISUALIZE),  # noqa: B008
+    *,
+    size: int | Size = 224,
+    photo: Tensor | None = None,
+    batch: int = 0,
+) -> Iterator[Seen]:
+    """The picture of each objective, `size` px (or height and width), in the order in which they are done.
+
+    They grow from noise, which is the same for all, or from `photo` `[3, H, W]`. `batch` is how many
+    are made at once; 0 = as many as memory and the device's speed allow. Raises as `dream` does, but a
+    unit that nothing excites only has a note.
+    """
+    given = [objectives] if isinstance(objectives, Objective | str) else list(objectives)
+    bound = [read(one).bind(lens) for one in given]
+    height_width = (size, size) if isinstance(size, int) else size
+    for numbers in batches(bound, lens, config, height_width, batch):
+        frame = None
+        for frame in frames([bound[number] for number in numbers], lens, config, height_width, photo):
+            pass
+        assert frame is not None
+        yield from seen(frame, numbers, bound, lens)
+
+
+def read(objective: Objective | str) -> Objective:
+    """An objective for one picture."""
+    found = expression.parse(objective) if isinstance(objective, str) else objective
+    if any(term.image is not None for term in found.terms):
+        raise PhospheneError(
+            "E_PARAM", f"{found.text[:80]!r} is for a batch of images; give each as an objective of its own"
+        )
+    return found
+
+
+def batches(
+    objectives: Sequence[Objective], lens: Lens, config: Dream, size: Size, most: int = 0
+) -> list[list[int]]:
+    """Which objectives are done together, by number: those that end at the same layer."""
+    most = most or room(objectives, lens, config, size)
+    order = sorted(range(len(objectives)), key=lambda number: sorted(objectives[number].layers))
+    found: list[list[int]] = []
+    for number in order:
+        alike = found and objectives[found[-1][0]].layers == objectives[number].layers
+        if alike and len(found[-1]) < most:
+            found[-1].append(number)
+        else:
+            found.append([number])
+    return found
+
+
+def room(objectives: Sequence[Objective], lens: Lens, config: Dream, size: Size) -> int:
+    """How many pictures at once fit into memory, and are quick."""
+    most = MOST.get(lens.device.type, 8)
+    if len(objectives) == 1:
+        return 1
+    deepest = max(
+        objectives, key=lambda one: max(map(lens.layers.index, one.layers & {*lens.layers}), default=0)
+    )
+    pixels = size[0] * size[1]
+    each = memory.taken([deepest], lens, config.seed or 0, *size, config.checkpointing) * pixels
+    limit = budget.limit(config.max_memory, lens.device) - budget.held(lens.device)
+    return int(min(most, max(1, SHARE * limit // max(1, each))))
+
+
+def frames(
+    objectives: Sequence[Objective], lens: Lens, config: Dream, size: Size, photo: Tensor | None = None
+) -> Iterator[Frame]:
+    """The frames of one batch, an image for each objective."""
+    count = len(objectives)
+    joined = batch(objectives) if count > 1 else objectives[0]
+    start: Noise | Tensor = Noise(count, *size, numbers=(0,) * count)
+    if photo is not None:
+        image = photo.reshape(1, *photo.shape[-3:])
+        start = torch.nn.functional.interpolate(image, size=size, mode="area").expand(count, -1, -1, -1)
+    return dream(start, joined, lens, config)
+
+
+def seen(frame: Frame, numbers: Sequence[int], objectives: Sequence[Objective], lens: Lens) -> Iterator[Seen]:
+    """The pictures in a batch's last frame, each with what the network makes of it without transforms."""
+    images = frame.full()
+    for image, number in zip(images, numbers, strict=True):
+        objective = objectives[number]
+        yield Seen(number, objective.text, image, plain_score(objective, image[None], lens), frame.notes)
+
+
+def plain_score(objective: Objective, image: Tensor, lens: Lens) -> float:
+    """The objective's score on a picture `[1, 3, H, W]`."""
+    with torch.no_grad(), lens.watching(objective.layers) as look:
+        return float(objective(look(image.to(lens.device)))[0])
+
+
+def units(text: str, lens: Lens) -> list[str]:
+    """The objectives that a text of the command line stands for: `LAYER:*` and `LAYER:0-15` are channels."""
+    layer, _, numbers = text.rpartition(":")
+    first, dash, last = numbers.partition("-")
+    if not layer or not (numbers == "*" or (dash and first.isdigit() and last.isdigit())):
+        return [text]
+    count = lens.channels(lens.check(layer.strip('"')))
+    low, high = (0, count - 1) if numbers == "*" else (int(first), int(last))
+    if not 0 <= low <= high < count:
+        raise PhospheneError("E_PARAM", f"{text}: channels {low} to {high}, expected 0 to {count - 1}")
+    return [f"{layer}:{number}" for number in range(low, high + 1)]
+
+
+def settings(**changes: Any) -> Dream:
+    """The settings of `visualize`, with changes."""
+    return Dream(**VISUALIZE).but(**changes)
