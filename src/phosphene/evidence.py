@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,16 +18,8 @@ from phosphene.errors import PhospheneError
 from phosphene.lens import Lens
 from phosphene.objective import Objective
 
-PACKAGED = (
-    "astronaut",
-    "brick",
-    "chelsea",
-    "coffee",
-    "grass",
-    "gravel",
-    "motorcycle_left",
-    "retina",
-    "rocket",
+PACKAGED = frozenset(
+    ["astronaut", "brick", "chelsea", "coffee", "grass", "gravel", "motorcycle_left", "retina", "rocket"]
 )
 CROPS = 2048
 SIDE = 128  # px to which a crop is resized
@@ -44,14 +37,19 @@ class Photos:
     images: dict[str, Tensor]
 
 
-@dataclass(frozen=True)
-class Crop:
-    """A square of a photo, in pixels, and a unit's activation on it."""
+class Window(NamedTuple):
+    """A square of a photo, in pixels."""
 
     photo: str
     top: int
     left: int
     side: int
+
+
+class Crop(NamedTuple):
+    """A window, and a unit's activation on it."""
+
+    window: Window
     activation: float
 
 
@@ -99,8 +97,8 @@ def photos(folder: str = "") -> Photos:
     return Photos(source, found)
 
 
-def windows(given: Photos, count: int = CROPS, seed: int = 0) -> list[tuple[str, int, int, int]]:
-    """Photo, top, left and side of `count` crops: every photo and scale as often, places at random."""
+def windows(given: Photos, count: int = CROPS, seed: int = 0) -> list[Window]:
+    """`count` crops: every photo and scale as often, places at random."""
     random, names = RandomState(seed), list(given.images)
     found = []
     for number in range(count):
@@ -109,7 +107,7 @@ def windows(given: Photos, count: int = CROPS, seed: int = 0) -> list[tuple[str,
         side = max(8, round(scale * min(height, width)))
         side = min(side, height, width)
         top, left = random.randint(0, height - side + 1), random.randint(0, width - side + 1)
-        found.append((name, int(top), int(left), int(side)))
+        found.append(Window(name, int(top), int(left), side))
     return found
 
 
@@ -120,25 +118,20 @@ def survey(objectives: Sequence[Objective], lens: Lens, given: Photos, count: in
     places = windows(given, count)
     with torch.inference_mode(False), torch.no_grad(), lens.watching(layers) as look:
         for start in range(0, count, AT_ONCE):
-            images = torch.stack([crop(given, *place) for place in places[start : start + AT_ONCE]])
+            images = torch.stack([crop(given, place) for place in places[start : start + AT_ONCE]])
             acts = look(images.to(lens.device))
             for row, objective in enumerate(objectives):
                 values[row, start : start + len(images)] = objective(acts).cpu().numpy()
     return values
 
 
-def crop(given: Photos, name: str, top: int, left: int, side: int, size: int = SIDE) -> Tensor:
+def crop(given: Photos, place: Window, size: int = SIDE) -> Tensor:
     """A window of a photo, resized: `[3, size, size]`."""
+    name, top, left, side = place
     window = given.images[name][None, :, top : top + side, left : left + side]
     if side == size:
         return window[0]
-    larger = side < size
-    return F.interpolate(
-        window,
-        (size, size),
-        mode="bilinear" if larger else "area",
-        **({"align_corners": False} if larger else {}),  # type: ignore[arg-type]
-    )[0]
+    return F.interpolate(window, (size, size), mode="bilinear" if side < size else "area")[0]
 
 
 def evidence(activation: float, values: np.ndarray, given: Photos) -> Evidence:
@@ -153,11 +146,11 @@ def evidence(activation: float, values: np.ndarray, given: Photos) -> Evidence:
         mean=float(values.mean()),
         deviation=float(values.std()),
         highest=float(values.max()),
-        best=tuple(Crop(*places[i], float(values[i])) for i in _best(values, places)),
+        best=tuple(Crop(places[i], float(values[i])) for i in _best(values, places)),
     )
 
 
-def _best(values: np.ndarray, places: Sequence[tuple[str, int, int, int]]) -> Iterator[int]:
+def _best(values: np.ndarray, places: Sequence[Window]) -> Iterator[int]:
     """The crops that excite a unit most, none of which overlaps one before it by more than a third."""
     chosen: list[int] = []
     for i in np.argsort(-values):
@@ -168,16 +161,17 @@ def _best(values: np.ndarray, places: Sequence[tuple[str, int, int, int]]) -> It
             return
 
 
-def _overlap(a: tuple[str, int, int, int], b: tuple[str, int, int, int]) -> float:
+def _overlap(a: Window, b: Window) -> float:
     """The part of the smaller window that lies in the other."""
-    if a[0] != b[0]:
+    if a.photo != b.photo:
         return 0.0
-    high, wide = (max(0, min(a[k] + a[3], b[k] + b[3]) - max(a[k], b[k])) for k in (1, 2))
-    return high * wide / min(a[3], b[3]) ** 2
+    high = max(0, min(a.top + a.side, b.top + b.side) - max(a.top, b.top))
+    wide = max(0, min(a.left + a.side, b.left + b.side) - max(a.left, b.left))
+    return high * wide / min(a.side, b.side) ** 2
 
 
 def attribution(objective: Objective, image: Tensor, lens: Lens) -> Tensor:
-    """Which pixels of `image` `[3, H, W]` count: Σ|gradient × input|, over its 99th percentile: `[H, W]`, 0..1."""
+    """Which pixels of `image` `[3, H, W]` count: `[H, W]`, 0..1: Σ|gradient × input| over its 99th percentile."""
     with torch.inference_mode(False), torch.enable_grad(), lens.watching(objective.layers) as look:
         x = image[None].to(lens.device).clone().requires_grad_()
         (g,) = torch.autograd.grad(objective(look(x)).sum(), x)

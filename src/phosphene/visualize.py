@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,11 +54,9 @@ def visualize(
     bound = [read(one).bind(lens) for one in given]
     height_width = (size, size) if isinstance(size, int) else size
     for numbers in batches(bound, lens, config, height_width, batch):
-        frame = None
-        for frame in frames([bound[number] for number in numbers], lens, config, height_width, photo):
-            pass
-        assert frame is not None
-        yield from seen(frame, numbers, bound, lens)
+        together = [bound[number] for number in numbers]
+        (last,) = deque(frames(together, lens, config, height_width, photo), maxlen=1)
+        yield from seen(last, numbers, bound, lens)
 
 
 def read(objective: Objective | str) -> Objective:
@@ -91,9 +90,8 @@ def room(objectives: Sequence[Objective], lens: Lens, config: Dream, size: Size)
     most = MOST.get(lens.device.type, 8)
     if len(objectives) == 1:
         return 1
-    deepest = max(
-        objectives, key=lambda one: max(map(lens.layers.index, one.layers & {*lens.layers}), default=0)
-    )
+    place = {layer: number for number, layer in enumerate(lens.layers)}
+    deepest = max(objectives, key=lambda one: max(place.get(layer, 0) for layer in one.layers))
     pixels = size[0] * size[1]
     each = memory.taken([deepest], lens, config.seed or 0, *size, config.checkpointing) * pixels
     limit = budget.limit(config.max_memory, lens.device) - budget.held(lens.device)
