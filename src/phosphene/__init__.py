@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from phosphene.engine import dream as dream
     from phosphene.errors import PhospheneError as PhospheneError
     from phosphene.expression import parse as parse
+    from phosphene.features import visualize as visualize
     from phosphene.frame import Frame as Frame
     from phosphene.lens import Lens as Lens
     from phosphene.models import load as load
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from phosphene.picture import open_picture as open_picture
     from phosphene.picture import save_picture as save_picture
     from phosphene.prompt import text as text
-    from phosphene.visualize import visualize as visualize
     from phosphene.words import channel as channel
     from phosphene.words import direction as direction
     from phosphene.words import guide as guide
@@ -60,7 +60,7 @@ _HOMES = {
     "picture": ["Picture", "open_picture", "save_picture"],
     "prompt": ["text"],
     "penalty": ["tv"],
-    "visualize": ["visualize"],
+    "features": ["visualize"],
     "words": ["channel", "direction", "guide", "layer", "logit", "neuron", "unit"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

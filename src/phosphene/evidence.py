@@ -18,8 +18,9 @@ from phosphene.errors import PhospheneError
 from phosphene.lens import Lens
 from phosphene.objective import Objective
 
-PACKAGED = frozenset(
-    ["astronaut", "brick", "chelsea", "coffee", "grass", "gravel", "motorcycle_left", "retina", "rocket"]
+PACKAGED = (  # of scikit-image's
+    *("astronaut.png", "brick.png", "chelsea.png", "coffee.png", "grass.png", "gravel.png"),
+    *("motorcycle_left.png", "retina.jpg", "rocket.jpg"),
 )
 CROPS = 2048
 SIDE = 128  # px to which a crop is resized
@@ -84,7 +85,7 @@ def photos(folder: str = "") -> Photos:
             raise PhospheneError(
                 "E_INPUT", "scikit-image, whose photos are used, isn't installed; give a folder with --photos"
             ) from None
-        paths = [path for path in sorted(home.iterdir()) if path.stem in PACKAGED and path.suffix in ENDINGS]
+        paths = [home / name for name in PACKAGED]
         source = "scikit-image"
     found = {}
     for path in paths:
@@ -171,7 +172,7 @@ def _overlap(a: Window, b: Window) -> float:
 
 
 def attribution(objective: Objective, image: Tensor, lens: Lens) -> Tensor:
-    """Which pixels of `image` `[3, H, W]` count: `[H, W]`, 0..1: Σ|gradient × input| over its 99th percentile."""
+    """Which pixels of an image `[3, H, W]` count: Σ|gradient × input| over its 99th percentile, `[H, W]`."""
     with torch.inference_mode(False), torch.enable_grad(), lens.watching(objective.layers) as look:
         x = image[None].to(lens.device).clone().requires_grad_()
         (g,) = torch.autograd.grad(objective(look(x)).sum(), x)

@@ -123,13 +123,7 @@ class Objective:
     def text(self) -> str:
         """The objective as `phosphene.expression.parse` reads it; `|` stands between images of a batch."""
         if any(term.image is not None for term in self.terms):
-            count = 1 + max(term.image for term in self.terms if term.image is not None)
-            return " | ".join(
-                Objective(
-                    tuple(replace(term, image=None) for term in self.terms if term.image in (None, number))
-                ).text
-                for number in range(count)
-            )
+            return " | ".join(one.text for one in self.each())
         text = ""
         for term in self.terms:
             sign = "-" if term.weight < 0 else "+"
@@ -180,6 +174,14 @@ class Objective:
     def of(self, image: int) -> Objective:
         """The same for one image of a batch only."""
         return Objective(tuple(replace(term, image=image) for term in self.terms))
+
+    def each(self) -> list[Objective]:
+        """The objectives of a batch's images, or this one alone."""
+        count = 1 + max((term.image for term in self.terms if term.image is not None), default=0)
+        return [
+            Objective(tuple(replace(term, image=None) for term in self.terms if term.image in (None, number)))
+            for number in range(count)
+        ]
 
     def alone(self) -> Objective:
         """What a batch of one picture would have: the first image's terms, and those of all."""

@@ -36,6 +36,14 @@ class Picture(_Part):
     height: int = Field(ge=1, lt=2**31)
 
 
+class Start(_Part):
+    """Pictures that grew without a photo of their size: a batch's size, and which of its images this is."""
+
+    width: int = Field(ge=1, lt=2**31)
+    height: int = Field(ge=1, lt=2**31)
+    image: int = Field(ge=-1, le=1000)  # -1: all, on a sheet
+
+
 class Stop(_Part):
     """Where a run ended before its time, as its last frame counts octaves and steps."""
 
@@ -63,7 +71,8 @@ class Recipe(_Part):
 
     recipe: Literal[1] = 1
     dream: Dream
-    input: Picture
+    input: Picture | None = None  # none: from noise
+    start: Start | None = None  # of `visualize`
     weights_sha256: Sha256 | Literal[""] = ""
     files: dict[Annotated[str, Field(max_length=4096)], Sha256] = Field({}, max_length=300)
     interrupted: Stop | None = None

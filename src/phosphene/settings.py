@@ -54,14 +54,16 @@ def gather(
     config: str = "",
     environment: Mapping[str, str] = os.environ,
     folder: Path | None = None,
+    base: Mapping[str, Any] | None = None,
 ) -> Settings:
     """The settings in force for `flags` (field -> value or its text) in the working `folder`.
 
-    `look` is a preset's name, `config` a TOML file in place of the usual two. E_PARAM names the
-    source, the field and its range.
+    `base` are a command's own defaults, `look` is a preset's name, `config` a TOML file in place of
+    the usual two. E_PARAM names the source, the field and its range.
     """
     files = [Path(config)] if config else [user_file(environment), (folder or Path()) / PROJECT_FILE]
-    sources = [_toml(path, must_exist=bool(config)) for path in files]
+    sources = [Source(DEFAULT, base or {}, explicit=False)]
+    sources += [_toml(path, must_exist=bool(config)) for path in files]
     sources += _environment(environment)
     chosen = preset(look) if look else {}
     sources.append(Source(f"--preset {look}", chosen, explicit=False))

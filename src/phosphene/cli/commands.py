@@ -43,6 +43,18 @@ Examples:
 """,
     ),
     Command(
+        "visualize",
+        "visualize MODEL OBJECTIVE... [-o OUT]",
+        "What units want to see, from noise, and their activation beside that on natural photos.",
+        """\
+Examples:
+  phosphene visualize efficientnet_lite2 blocks.4.1:12 -o unit.png
+  phosphene visualize efficientnet_lite2 blocks.3.1:0-15 -o sheet.png --report
+  phosphene visualize efficientnet_lite0 'blocks.2.1:*' -o units/ --size 160
+  phosphene visualize efficientnet_lite2 'class:husky - class:wolf' -o husky.png --param maco
+""",
+    ),
+    Command(
         "replay",
         "replay FILE [PHOTO] [-o OUT]",
         "Make a picture again, bit for bit on the same machine; flags change the recipe.",

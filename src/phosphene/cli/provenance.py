@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from phosphene.cli import inputs
 
 if TYPE_CHECKING:
     from phosphene.cli.dreaming import Setup
+    from phosphene.cli.visualize import Work
     from phosphene.picture import Picture
     from phosphene.picture.large import Large
 
@@ -32,6 +34,27 @@ def recipe_for(
         files={names.get(name, name): sha256 for name, sha256 in setup.files.items()},
         interrupted=until,
         deterministic=setup.deterministic,
+        software=recipe.software(),
+    )
+
+
+def visualized(work: Work, numbers: Sequence[int], image: int) -> recipe.Recipe:
+    """The recipe of an image of one batch of `visualize`: the objectives `numbers`; -1 is all, on a sheet."""
+    from phosphene.objective import batch
+
+    together = [work.objectives[number] for number in numbers]
+    joined = batch(together) if len(together) > 1 else together[0]
+    height, width = work.size
+    photo = None
+    if work.photo is not None:
+        name = Path(work.photo_name).name.encode(errors="replace").decode()
+        tall, wide = work.photo.size
+        photo = recipe.Picture(name=name, sha256=work.photo.sha256, width=wide, height=tall)
+    return recipe.Recipe(
+        dream=work.dream.but(objective=joined.text, weights=private(work.dream.weights)),
+        input=photo,
+        start=recipe.Start(width=width, height=height, image=image),
+        weights_sha256=work.lens.weights_sha256,
         software=recipe.software(),
     )
 

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from phosphene import models, settings
 from phosphene import recipe as recipes
 from phosphene.cli import checkpoints, dreaming, inputs, outputs
+from phosphene.cli.again import again, photo_named
 from phosphene.cli.batch import dream_all
 from phosphene.cli.dash import plain
 from phosphene.cli.dream import openers, with_seed
@@ -42,6 +43,13 @@ def replay(
     recipe = recipe_of(file)
     changes = settings.typed(given(flags))
     report = Report(events=talk.json, quiet=talk.quiet)
+    if recipe.start:
+        for difference in recipes.differences(recipe.software):
+            report.note(f"made with {difference}: the picture may differ a little")
+        photo = photo_named(recipe, photo, file)
+        return again(
+            recipe, with_seed(_dream(recipe, changes)), photo, target.output, target.overwrite, report
+        )
     if photo != inputs.STDIN:
         photo = _photo(recipe, photo, file, report)
     chosen = with_seed(_dream(recipe, changes))
@@ -122,6 +130,8 @@ def _same_file(name: str, sha256: str, flag: str) -> str:
 
 def _photo(recipe: Recipe, photo: str, file: str, report: Report) -> str:
     """The photo that was asked for, or the recorded one beside the picture or in the current folder."""
+    if not recipe.input:
+        raise PhospheneError("E_RECIPE", "the recipe names no photo; its picture's metadata are damaged")
     if photo:
         if Path(photo).is_file() and recipes.file_sha256(photo) != recipe.input.sha256:
             report.note(f"{photo} isn't the recorded photo; the picture will be another one")

@@ -46,9 +46,14 @@ def rows(recipe: Recipe) -> list[tuple[str, str]]:
     """What a person wants to know: the photo, then every setting that isn't the default, then the rest."""
     photo, software = recipe.input, recipe.software
     default = Dream()
-    found = [
-        ("photo", f"{photo.name or 'stdin'} ({photo.width}×{photo.height}, SHA-256 {photo.sha256[:16]}…)")
-    ]
+    found = []
+    if photo:
+        size = f"{photo.width}×{photo.height}"
+        found.append(("photo", f"{photo.name or 'stdin'} ({size}, SHA-256 {photo.sha256[:16]}…)"))
+    if recipe.start:
+        found.append(
+            ("from", f"{'the photo' if photo else 'noise'}, {recipe.start.width}×{recipe.start.height} px")
+        )
     for name, value in recipe.dream:
         if name in ("model", "objective", "octaves", "steps", "seed") or value != getattr(default, name):
             found.append((name, str(value)))

@@ -1,0 +1,159 @@
+"""What becomes of the pictures of `phosphene visualize`: files, figures, a page."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phosphene.cli.outputs import UNSAFE, fill
+from phosphene.cli.provenance import visualized
+from phosphene.cli.report import Report
+from phosphene.errors import PhospheneError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from phosphene.cli.visualize import Work
+    from phosphene.evidence import Evidence, Photos
+    from phosphene.features import Seen
+
+LONGEST = 100  # characters of a file's name
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the pictures go: one file each, or all on a sheet; and the page."""
+
+    files: list[Path]
+    sheet: Path | None
+    page: Path
+    shown: str
+
+
+def places(out: str, texts: Sequence[str], overwrite: bool, report: bool) -> Places:
+    """E_OUTPUT and E_EXISTS before anything is made."""
+    from phosphene.picture import atomic, output_format
+
+    names = [slug(text) for text in texts]
+    out = fill(out, {}) if out else f"{names[0]}.png" if len(texts) == 1 else "units/"
+    folder = out.endswith(("/", os.sep)) or Path(out).is_dir() or (len(texts) > 1 and not Path(out).suffix)
+    if folder:
+        try:
+            Path(out).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PhospheneError("E_OUTPUT", f"{out}: {error.strerror}; give another folder") from None
+        digits = len(str(len(texts) - 1))
+        files = [Path(out) / f"{n:0{digits}}-{name}.png" for n, name in enumerate(names)]
+        files = [Path(out) / f"{names[0]}.png"] if len(texts) == 1 else files
+        found = Places(files, None, Path(out) / "index.html", out)
+    else:
+        output_format(out)
+        alone = len(texts) == 1
+        found = Places(
+            [Path(out)] if alone else [], None if alone else Path(out), Path(out).with_suffix(".html"), out
+        )
+    checked = [*found.files, *filter(None, [found.sheet]), *([found.page] if report else [])]
+    for path in checked:
+        atomic.check(path, overwrite=overwrite)
+    return found
+
+
+def slug(text: str) -> str:
+    """An objective as part of a file's name."""
+    return UNSAFE.sub("-", text).strip("-.")[:LONGEST] or "unit"
+
+
+def save(work: Work, found: Sequence[tuple[Seen, list[int]]], targets: Places, overwrite: bool) -> None:
+    from phosphene.picture import Picture, save_picture
+    from phosphene.picture.sheet import contact_sheet
+
+    if targets.sheet:
+        whole = found[0][1] if len(found) == len(found[0][1]) else []
+        text = visualized(work, whole, -1).to_text() if whole else ""
+        made = contact_sheet([(one.objective, _pixels(one.image)) for one, _ in found])
+        save_picture(targets.sheet, Picture(made), recipe=text, overwrite=overwrite)
+        return
+    for one, numbers in found:
+        text = visualized(work, numbers, numbers.index(one.number)).to_text()
+        save_picture(targets.files[one.number], Picture(_pixels(one.image)), recipe=text, overwrite=overwrite)
+
+
+def _pixels(image: Tensor) -> Any:
+    return image.permute(1, 2, 0).cpu().numpy()
+
+
+def figures_of(work: Work, found: Sequence[Seen], compared: Photos | None) -> list[Evidence]:
+    from phosphene.evidence import evidence, survey
+
+    if compared is None:
+        return []
+    values = survey([work.objectives[one.number] for one in found], work.lens, compared)
+    return [evidence(one.score, row, compared) for one, row in zip(found, values, strict=True)]
+
+
+def write_page(
+    work: Work,
+    found: Sequence[Seen],
+    figures: Sequence[Evidence],
+    compared: Photos,
+    path: Path,
+    overwrite: bool,
+) -> None:
+    from phosphene.evidence import attribution
+    from phosphene.page import Unit, page
+    from phosphene.picture import atomic
+
+    units = [
+        Unit(one.objective, one.image, attribution(work.objectives[one.number], one.image, work.lens), figure)
+        for one, figure in zip(found, figures, strict=True)
+    ]
+    dream, photos = work.dream, figures[0]
+    about = {
+        "network": dream.model,
+        "picture": f"{work.size[1]}×{work.size[0]} px, {dream.steps} steps, {dream.param}, "
+        f"transforms {dream.transforms}, seed {dream.seed}",
+        "compared with": f"{photos.crops} crops at several scales of {photos.photos} photos "
+        f"from {photos.source}: {', '.join(compared.images)}",
+    }
+    text = page(
+        units, compared, title=f"What units of {dream.model} want to see", about=about, text=dream.to_json()
+    )
+    with atomic.write(path, overwrite=overwrite) as file:
+        file.write(text.encode())
+
+
+def tell(
+    report: Report, found: Sequence[tuple[Seen, list[int]]], figures: Sequence[Evidence], targets: Places
+) -> None:
+    """A line or an event for each picture."""
+    for index, (one, _) in enumerate(found):
+        figure = figures[index] if figures else None
+        path = str(targets.sheet or targets.files[one.number])
+        if report.events:
+            more = {"percentile": figure.percentile, "crops": figure.crops} if figure else {}
+            report.event(
+                "unit", number=one.number, objective=one.objective, activation=one.score, output=path, **more
+            )
+        elif figure:
+            report.note(
+                f"{one.objective}: {one.score:.4g}, above {figure.percentile:.4g} % of {figure.crops} crops "
+                f"of {figure.photos} photos ({figure.source})"
+            )
+
+
+def ending(
+    work: Work, began: float, found: Sequence[Seen], targets: Places, figures: Sequence[Evidence] = ()
+) -> dict[str, Any]:
+    from phosphene import budget
+
+    return {
+        "seconds": round(time.monotonic() - began, 3),
+        "peak_bytes": budget.highest(work.lens.device),
+        "units": len(found),
+        "seed": work.dream.seed,
+        **({"report": str(targets.page)} if targets.page.exists() and figures else {}),
+    }

@@ -1,0 +1,173 @@
+"""`phosphene visualize`: what units want to see, and how much that says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from phosphene import settings
+from phosphene.cli import interrupt, units
+from phosphene.cli.dash import plain
+from phosphene.cli.dream import with_seed
+from phosphene.cli.flags import DreamFlags, Sources, Talk, given, option
+from phosphene.cli.report import Report
+from phosphene.config import VISUALIZE, Dream
+from phosphene.errors import PhospheneError
+
+if TYPE_CHECKING:
+    from phosphene.evidence import Photos
+    from phosphene.features import Seen
+    from phosphene.frame import Frame
+    from phosphene.lens import Lens
+    from phosphene.objective import Objective
+    from phosphene.picture import Picture
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all batches share."""
+
+    dream: Dream
+    lens: Lens
+    objectives: list[Objective]
+    size: tuple[int, int]
+    photo: Picture | None
+    photo_name: str
+
+
+def visualize(
+    model: Annotated[str, Parameter(name="MODEL", help="the network")],
+    *objectives: Annotated[
+        str, Parameter(name="OBJECTIVE", help="what to see: LAYER:CHANNEL, LAYER:0-15, LAYER:*, class:NAME …")
+    ],
+    output: Annotated[
+        str, option("a picture; of several objectives a contact sheet, or a folder", "--output", "-o")
+    ] = "",
+    size: Annotated[str, option("side in pixels, or WIDTHxHEIGHT", metavar="PX")] = "224",
+    batch: Annotated[int, option("pictures at once; 0 = as many as fit and are quick", metavar="N")] = 0,
+    photo: Annotated[str, option("start from this photo instead of noise", metavar="FILE")] = "",
+    photos: Annotated[
+        str, option("natural photos to compare with; '' = those of scikit-image", metavar="FOLDER")
+    ] = "",
+    report: Annotated[bool, option("also write an HTML page: pictures, figures, photos")] = False,
+    no_figures: Annotated[bool, option("don't compare with photos")] = False,
+    overwrite: Annotated[bool, option("replace files that exist")] = False,
+    talk: Talk = Talk(),  # noqa: B008
+    sources: Sources = Sources(),  # noqa: B008
+    flags: DreamFlags = DreamFlags(),  # noqa: B008
+) -> int:
+    """What units want to see, from noise, and their activation beside that on natural photos."""
+    began = time.monotonic()
+    typed = given(flags) | {"model": plain(model)}
+    dream = with_seed(
+        settings.gather(typed, look=sources.preset, config=sources.config, base=VISUALIZE).dream
+    )
+    wanted = [plain(one) for one in objectives] or ([dream.objective] if "objective" in typed else [])
+    if not wanted:
+        raise PhospheneError("E_PARAM", "no objective given; name one, such as LAYER:CHANNEL or 'LAYER:*'")
+    if batch < 0:
+        raise PhospheneError("E_PARAM", f"--batch is {batch}, expected 0 or more")
+    if no_figures and report:
+        raise PhospheneError("E_PARAM", "--report is made of figures; leave one of the two flags out")
+    talking = Report(events=talk.json, quiet=talk.quiet, verbose=talk.verbose)
+    work = prepared(dream, wanted, sides(size), plain(photo))
+    targets = units.places(plain(output), [one.text for one in work.objectives], overwrite, report)
+    for note in work.lens.notes:
+        talking.note(note)
+    compared = None if no_figures else _photos(plain(photos))
+    found = climbed(work, batch, talking)
+    if not found:
+        return interrupt.stop.code
+    units.save(work, found, targets, overwrite)
+    figures = units.figures_of(work, [one for one, _ in found], compared)
+    if report and compared:
+        units.write_page(work, [one for one, _ in found], figures, compared, targets.page, overwrite)
+    units.tell(talking, found, figures, targets)
+    ended = {"interrupted": True} if interrupt.stop.signal else {}
+    talking.done(
+        targets.shown, **units.ending(work, began, [one for one, _ in found], targets, figures), **ended
+    )
+    return interrupt.stop.code if interrupt.stop.signal else 0
+
+
+def prepared(dream: Dream, wanted: Sequence[str], size: tuple[int, int], photo: str) -> Work:
+    """Load and bind everything."""
+    from phosphene import features as see
+    from phosphene import models
+    from phosphene.picture import open_picture
+
+    models.weights_of(dream.model, dream.weights)  # says what is missing before torch is imported
+    opened = open_picture(Path(photo)) if photo else None
+    import torch
+
+    if dream.threads:
+        torch.set_num_threads(dream.threads)
+    lens = models.of(dream)
+    bound = [see.read(text).bind(lens) for one in wanted for text in see.units(one, lens)]
+    dream = dream.but(
+        objective=bound[0].text, dtype=lens.dtype, device=str(lens.device), threads=torch.get_num_threads()
+    )
+    return Work(dream, lens, bound, size, opened, photo)
+
+
+def sides(text: str) -> tuple[int, int]:
+    """Height and width: `224` or `320x240` (width first)."""
+    width, _, height = text.lower().replace("×", "x").partition("x")
+    if not width.isdigit() or not (height or width).isdigit() or not 16 <= int(width) <= 65_536:
+        raise PhospheneError("E_PARAM", f"--size is {text[:40]!r}, expected pixels, such as 224 or 320x240")
+    if not 16 <= int(height or width) <= 65_536:
+        raise PhospheneError("E_PARAM", f"--size is {text[:40]!r}, expected at least 16 px on each side")
+    return int(height or width), int(width)
+
+
+def _photos(folder: str) -> Photos:
+    from phosphene.evidence import photos
+
+    return photos(folder)
+
+
+def climbed(work: Work, batch: int, report: Report) -> list[tuple[Seen, list[int]]]:
+    """Every objective's picture, in their order, each with the numbers of its batch; fewer after Ctrl-C."""
+    from phosphene import features
+
+    groups = features.batches(work.objectives, work.lens, work.dream, work.size, batch)
+    found: list[tuple[Seen, list[int]]] = []
+    photo = None if work.photo is None else work.photo.tensor()[0]
+    with interrupt.saving(lambda: None) as stop:
+        report.start_progress()
+        try:
+            for count, numbers in enumerate(groups, 1):
+                report.item = f"batch {count} of {len(groups)}: " if len(groups) > 1 else ""
+                together = [work.objectives[number] for number in numbers]
+                frames = features.frames(together, work.lens, work.dream, work.size, photo)
+                try:
+                    last = _last(frames, report, stop)
+                except PhospheneError as error:
+                    if error.code != "E_ZERO_GRADIENT" or len(groups) == 1:
+                        raise
+                    report.note(str(error))
+                    continue
+                found += [(one, numbers) for one in features.seen(last, numbers, work.objectives, work.lens)]
+                if stop.signal:
+                    break
+        finally:
+            report.item = ""
+            report.stop_progress()
+    return sorted(found, key=lambda one: one[0].number)
+
+
+def _last(frames: Iterator[Frame], report: Report, stop: interrupt.Stop) -> Frame:
+    last = None
+    for last in frames:
+        report.frame(last)
+        if stop.signal:
+            break
+    assert last is not None
+    for note in last.notes:
+        report.note(note)
+    return last
