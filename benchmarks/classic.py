@@ -11,7 +11,8 @@ import torch
 
 from benchmarks import results, ways
 from phosphene import engine, models
-from phosphene.config import Dream, preset
+from phosphene.config import Dream
+from phosphene.presets import preset
 
 TESTS = str(Path(__file__).parents[1] / "tests")
 

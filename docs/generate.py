@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 from phosphene import models
-from phosphene.config import PRESETS, Dream, bounds
+from phosphene.config import Dream, bounds
+from phosphene.presets import PRESETS
 
 HERE = Path(__file__).parent
 MADE = "<!-- made by docs/generate.py: `make docs` writes it again -->\n"

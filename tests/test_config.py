@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phosphene.config import PRESETS, Dream, bounds, preset
+from phosphene.config import Dream, bounds
 from phosphene.errors import PhospheneError
+from phosphene.presets import PRESETS, preset
 
 FIELDS = {
     "model": "efficientnet_lite2",

@@ -15,7 +15,7 @@ MAX_LINES = 300
 
 ORDER = [  # a room imports from the lines above its own only
     "errors",
-    "config outputs lock",
+    "config outputs lock presets",
     "budget canvas color ascent noise transform",
     "param gradient octave state",
     "address tokens",
@@ -30,6 +30,8 @@ ORDER = [  # a room imports from the lines above its own only
     "expression frame tile",
     "memory",
     "engine",
+    "evidence features",
+    "page",
     "recipe settings checkpoint",
     "cli",
     "__main__",
@@ -40,16 +42,32 @@ LATE = {  # what a room may import inside its functions only
     "compare": {"phosphene.picture"},
     "frame": {"phosphene.picture"},
 }
-AROUND = {"lock", "checkpoint", "picture", "layers", "models", "recipe", "settings", "cli", "__main__"}
+AROUND = {
+    "features",
+    "evidence",
+    "page",
+    "lock",
+    "checkpoint",
+    "picture",
+    "layers",
+    "models",
+    "recipe",
+    "settings",
+    "cli",
+    "__main__",
+}
 CORE = RANK.keys() - AROUND
 THIRD = {  # who may import what is neither ours nor Python's
-    "torch": {*CORE, "checkpoint", "layers", "picture", "models", "cli"},
-    "numpy": {"crops", "prompt", "frame", "noise", "param", "state", "transform", "engine", "tile", "picture", "models", "cli"},
+    "torch": {*CORE, "checkpoint", "evidence", "features", "layers", "page", "picture", "models", "cli"},
+    "numpy": {
+        *("crops", "prompt", "frame", "noise", "param", "state", "transform", "engine", "tile"),
+        *("evidence", "page", "picture", "models", "cli"),
+    },
     "pydantic": {"config", "recipe", "settings", "cli"},
     "cyclopts": {"cli"},
     "rich": {"cli"},
     "psutil": {"budget", "cli"},
-    "PIL": {"picture"},
+    "PIL": {"page", "picture"},
     "pillow_heif": {"picture"},
     "pyvips": {"picture"},
     "safetensors": {"checkpoint", "models"},

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from phosphene import budget, expression, memory
-from phosphene.config import VISUALIZE, Dream
+from phosphene.config import Dream
 from phosphene.engine import dream
 from phosphene.errors import PhospheneError
 from phosphene.frame import Frame
 from phosphene.lens import Lens
 from phosphene.noise import Noise
 from phosphene.objective import Objective, batch
+from phosphene.presets import VISUALIZE
 
 SHARE = 0.6  # of the memory there is, for a batch's gradient
 MOST = {"cpu": 8, "cuda": 64}  # pictures: more at once take no less time each

@@ -11,9 +11,9 @@ import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from phosphene.config import Dream, check_names, explain
 from phosphene.errors import PhospheneError
@@ -78,6 +78,12 @@ class Recipe(_Part):
     interrupted: Stop | None = None
     deterministic: bool = False
     software: Software = Software()
+
+    @model_validator(mode="after")
+    def _starts_somewhere(self) -> Self:
+        if self.input is None and self.start is None:
+            raise ValueError("neither a photo nor noise to start from")
+        return self
 
     def to_text(self) -> str:
         """One line of ASCII JSON."""

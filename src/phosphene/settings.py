@@ -18,8 +18,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from phosphene import models
-from phosphene.config import Dream, check_names, explain, preset
+from phosphene.config import Dream, check_names, explain
 from phosphene.errors import PhospheneError, nearest
+from phosphene.presets import preset
 
 PREFIX = "PHOSPHENE_"
 PROJECT_FILE = "phosphene.toml"

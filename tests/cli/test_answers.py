@@ -6,7 +6,8 @@ import tomllib
 
 from phosphene import models
 from phosphene.cli.table import print_table
-from phosphene.config import PRESETS, Dream
+from phosphene.config import Dream
+from phosphene.presets import PRESETS
 
 
 def test_models(run):

@@ -21,7 +21,7 @@ for command in COMMAND.beneath:
 def models(*, talk: Talk = Talk()) -> None:  # noqa: B008
     """The networks and the named looks (presets) that there are; how to get their weights."""
     from phosphene import models as registry
-    from phosphene.config import PRESETS
+    from phosphene.presets import PRESETS
 
     if talk.json:
         report = Report(events=True)

@@ -16,8 +16,9 @@ from phosphene.cli.dash import plain
 from phosphene.cli.dream import with_seed
 from phosphene.cli.flags import DreamFlags, Sources, Talk, given, option
 from phosphene.cli.report import Report
-from phosphene.config import VISUALIZE, Dream
+from phosphene.config import Dream
 from phosphene.errors import PhospheneError
+from phosphene.presets import VISUALIZE
 
 if TYPE_CHECKING:
     from phosphene.evidence import Photos

@@ -1,0 +1,83 @@
+"""Many units in one pass: grouped by layer, in bounded memory, each as if it were alone."""
+
+import pytest
+import torch
+
+from networks import Branching
+from phosphene import words
+from phosphene.errors import PhospheneError
+from phosphene.features import batches, plain_score, read, settings, units, visualize
+from phosphene.lens import Lens
+
+CONFIG = settings(steps=4, seed=1)
+
+
+@pytest.fixture(scope="module")
+def lens():
+    torch.manual_seed(0)
+    return Lens(Branching())
+
+
+def bound(lens, *texts):
+    return [read(text).bind(lens) for text in texts]
+
+
+def test_those_of_a_layer_are_together(lens):
+    mixed = bound(lens, "mix:0", "tail:0", "mix:1", "mix:2", "tail:1", "mix:3")
+    assert batches(mixed, lens, CONFIG, (64, 64), 3) == [[0, 2, 3], [5], [1, 4]]
+    assert batches(mixed, lens, CONFIG, (64, 64), 8) == [[0, 2, 3, 5], [1, 4]]
+
+
+def test_a_batch_is_as_large_as_memory_allows(lens, monkeypatch):
+    from phosphene import budget
+
+    units_ = bound(lens, *(f"mix:{n}" for n in range(9)))
+    assert len(batches(units_, lens, CONFIG, (64, 64))[0]) == 8
+    monkeypatch.setattr(budget, "limit", lambda *_: budget.held(lens.device) + 1)
+    assert [len(one) for one in batches(units_, lens, CONFIG, (64, 64))] == [1] * 9
+
+
+def test_each_is_seen_plainly(lens):
+    objective = words.channel("mix", 4)
+    (found,) = visualize(objective, lens, CONFIG, size=(48, 56))
+    assert found.image.shape == (3, 48, 56) and found.objective == "mix:4" and found.number == 0
+    with torch.no_grad(), lens.watching({"mix"}) as look:
+        expected = look(found.image[None])["mix"][0, 4].mean()
+    assert found.score == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_unit_is_the_same_in_every_batch(lens):
+    texts = ["mix:1", "tail:3", "mix:5", "head:3"]
+    alone = {n: one for n, text in enumerate(texts) for one in visualize(text, lens, CONFIG, size=40)}
+    for together in (1, 2, 8):
+        for one in visualize(texts, lens, CONFIG, size=40, batch=together):
+            assert one.objective == alone[one.number].objective
+            assert torch.allclose(one.image, alone[one.number].image, atol=5e-3)
+
+
+def test_more_steps_see_more(lens):
+    scores = [next(visualize("mix:2", lens, settings(steps=n, seed=0), size=48)).score for n in (2, 24)]
+    assert scores[1] > scores[0]
+
+
+def test_a_photo_to_start_from(lens):
+    photo = torch.rand(3, 30, 40, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.25
+    config = settings(steps=1, seed=0, rate=1e-4)
+    (found,) = visualize("mix:2", lens, config, size=(60, 80), photo=photo)
+    grown = torch.nn.functional.interpolate(photo[None], size=(60, 80), mode="area")[0]
+    assert (found.image - grown).abs().max() < 0.02
+
+
+def test_what_a_text_stands_for(lens):
+    assert units("mix:*", lens) == [f"mix:{n}" for n in range(9)]
+    assert units("mix:2-4", lens) == ["mix:2", "mix:3", "mix:4"]
+    assert units("mix:2", lens) == ["mix:2"]
+    assert units("class:3 - class:4", lens) == ["class:3 - class:4"]
+    with pytest.raises(PhospheneError, match="expected 0 to 8"):
+        units("mix:3-9", lens)
+
+
+def test_a_batch_is_no_single_objective(lens):
+    with pytest.raises(PhospheneError, match="batch of images"):
+        read("mix:1 | mix:2")
+    assert plain_score(read("mix:1").bind(lens), torch.zeros(1, 3, 32, 32), lens) is not None
