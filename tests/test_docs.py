@@ -24,7 +24,17 @@ from towers import clip_folder
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 QUICK = {"PHOSPHENE_MAX_SIZE": "96", "PHOSPHENE_OCTAVES": "1", "PHOSPHENE_STEPS": "2"}
-COMMANDS = ("dream", "replay", "show", "layers", "models", "models pull", "config", "--install-completion")
+COMMANDS = (
+    "dream",
+    "visualize",
+    "replay",
+    "show",
+    "layers",
+    "models",
+    "models pull",
+    "config",
+    "--install-completion",
+)
 load = cache(models.load)
 
 
