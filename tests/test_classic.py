@@ -9,9 +9,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import notebook
-from phosphene.config import Dream, preset
+from phosphene.config import Dream
 from phosphene.engine import dream
 from phosphene.models import load
+from phosphene.presets import preset
 from phosphene.words import guide
 
 DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
