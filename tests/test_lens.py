@@ -287,7 +287,9 @@ class TestInput:
         expected = plain(branching(), IMAGE)["mix"]
         assert torch.allclose(got, expected, atol=0.05 * expected.abs().max().item())
 
-    @pytest.mark.parametrize("wrong", [{"channel_order": "rgg"}, {"channel_order": ""}, {"dtype": "float64"}])
+    @pytest.mark.parametrize(
+        "wrong", [{"channel_order": "rgg"}, {"channel_order": "rg"}, {"dtype": "float64"}]
+    )
     def test_wrong_settings(self, wrong):
         with pytest.raises(PhospheneError) as caught:
             Lens(strided(), **wrong)
@@ -337,3 +339,15 @@ class TestGrey:
         with pytest.raises(PhospheneError) as caught:
             Lens(strided(), **wrong)
         assert caught.value.code == "E_PARAM" and "expected" in str(caught.value)
+
+
+def test_a_grey_network_is_known_by_its_first_convolution():
+    grey = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU())
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    found = []
+    for order in ("", "l"):
+        lens = Lens(grey, mean=(0.5,), std=(0.25,), channel_order=order)
+        with torch.no_grad(), lens.watching(["1"]) as look:
+            found.append(look(image)["1"])
+    assert torch.equal(*found)
+    assert Lens(strided()).channels("0") > 0

@@ -33,8 +33,9 @@ class Lens:
     """A network, how it wants its input, and its layers by name.
 
     The network's input is `(scale * image - mean) / std` with the image's channels in
-    `channel_order`, `"l"` for a grey network's one; images are `[N, 3, H, W]`, RGB, 0..1. `mean` and
-    `std` have a number for each of the network's channels, or one for all. `size` is the side in px that
+    `channel_order`, `"l"` for a grey network's one, "" as its first convolution has it; images are
+    `[N, 3, H, W]`, RGB, 0..1. `mean` and `std` have a number for each of the network's channels, or one
+    for all. `size` is the side in px that
     the network was trained with, `patch` that of a transformer's patches (0: none), which come after
     `prefix` tokens. `text` makes unit-length embeddings `[n, D]` of prompts, and `embedding` names the
     layer whose output they are compared with. Anything else is E_PARAM.
@@ -54,7 +55,7 @@ class Lens:
         mean: Sequence[float] = (0.0,),
         std: Sequence[float] = (1.0,),
         scale: float = 1.0,
-        channel_order: str = "rgb",
+        channel_order: str = "",
         classes: Sequence[str] = (),
         head: str = "",
         weights_sha256: str = "",
@@ -70,6 +71,7 @@ class Lens:
         embedding: str = "",
         own: bool = False,
     ) -> None:
+        channel_order = channel_order or order_of(module)
         channels = _channels(channel_order)
         if dtype not in ascent.DTYPES:
             raise PhospheneError("E_PARAM", f"dtype is {dtype!r}, expected one of {', '.join(ascent.DTYPES)}")
@@ -262,6 +264,12 @@ class Lens:
 
 def _sites(places: Places) -> frozenset[Site]:
     return frozenset(site for site, _ in places.values())
+
+
+def order_of(module: nn.Module) -> str:
+    """ "l" of a network whose first convolution takes one channel, else "rgb"."""
+    first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
+    return "l" if first is not None and first.in_channels == 1 else "rgb"
 
 
 def _channels(order: str) -> int:

@@ -27,6 +27,7 @@ from phosphene.config import Dream
 from phosphene.errors import PhospheneError
 from phosphene.lens import Lens
 from phosphene.objective import Objective
+from phosphene.presented import NO_MEMORY
 
 PROBE = 256  # px: side of the crop that is measured
 BOUND = 12_000  # bytes per pixel that no network takes: what surely fits isn't measured
@@ -220,11 +221,10 @@ def halved(side: int, error: BaseException) -> int:
 def ran_out(error: BaseException) -> bool:
     """Whether `error` says that there was no more memory to be had."""
     words = str(error).lower()
-    signs = "allocate memory", "out of memory", "not enough memory", "bad_alloc"
     return (
         isinstance(error, MemoryError)
         or getattr(error, "code", "") == "E_MEMORY"
-        or (isinstance(error, RuntimeError) and any(sign in words for sign in signs))
+        or (isinstance(error, RuntimeError) and any(sign in words for sign in NO_MEMORY))
     )
 
 

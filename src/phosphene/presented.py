@@ -13,6 +13,7 @@ from phosphene.tokens import Layout, Shape, Size, fold, grid, prefixed
 
 TOLERANCE = 1e-3  # of the largest activation
 SMALL = 64  # px
+NO_MEMORY = ("allocate memory", "out of memory", "not enough memory", "bad_alloc")  # as PyTorch says it
 SHAPES = (  # what PyTorch and the libraries say when a picture has the wrong size
     *("shapes cannot be multiplied", "size mismatch", "sizes of tensors must match", "must match the size"),
     *("doesn't match model", "not match", "is invalid for input of size", "invalid shape"),
@@ -93,10 +94,8 @@ def explained(error: Exception, size: Size, name: str, layers: Sequence[str], fi
     """What a network's own error means for a picture of `size`: too small, too large or not its own."""
     height, width = size
     words = str(error).lower()
-    if (
-        isinstance(error, torch.OutOfMemoryError)
-        or "can't allocate memory" in words
-        or "not enough memory" in words
+    if isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and any(sign in words for sign in NO_MEMORY)
     ):
         return PhospheneError(
             "E_MEMORY",

@@ -11,9 +11,9 @@ import json
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from phosphene.config import Dream, check_names, explain
 from phosphene.errors import PhospheneError
@@ -79,12 +79,6 @@ class Recipe(_Part):
     deterministic: bool = False
     software: Software = Software()
 
-    @model_validator(mode="after")
-    def _starts_somewhere(self) -> Self:
-        if self.input is None and self.start is None:
-            raise ValueError("neither a photo nor noise to start from")
-        return self
-
     def to_text(self) -> str:
         """One line of ASCII JSON."""
         return json.dumps(self.model_dump(mode="json", exclude_none=True), ensure_ascii=True)
@@ -105,6 +99,10 @@ class Recipe(_Part):
         if values.get("recipe") != 1:
             got = repr(values.get("recipe"))[:40]
             raise PhospheneError("E_RECIPE", f"recipe format {got}, expected 1; it needs another phosphene")
+        if values.get("input") is None and values.get("start") is None:
+            raise PhospheneError(
+                "E_RECIPE", "the recipe has no input: neither a photo nor noise to start from"
+            )
         try:
             return cls.model_validate({**values, "dream": _dream(values.get("dream"))}, strict=True)
         except ValidationError as error:

@@ -72,6 +72,11 @@ def layers(
         render(lens, found, pictures, photo=photo, pattern=layers, overwrite=overwrite, report=report)
         return
     rows = table(lens, asked)
+    if not rows:
+        lens.channels(lens.layers[0] if lens.layers else "input")  # says why, if the network itself does
+        raise PhospheneError(
+            "E_MODEL", f"{lens.name} has no layer that can be looked at; is it a vision network?"
+        )
     if talk.json:
         for row in rows:
             report.event("layer", **dataclasses.asdict(row))

@@ -18,7 +18,7 @@ from typing import Any
 from torch import nn
 
 from phosphene.errors import PhospheneError
-from phosphene.lens import Lens
+from phosphene.lens import Lens, order_of
 from phosphene.models import weights as files
 from phosphene.models.anysize import any_size
 from phosphene.models.architecture import head
@@ -89,6 +89,7 @@ def of_module(module: nn.Module) -> Built:
         module,
         mean=tuple(said.get("mean", ())),
         std=tuple(said.get("std", ())),
+        channel_order=order_of(module),
         head=head(module),
         patch=patch,
         prefix=prefix,
