@@ -20,7 +20,8 @@ section { border-top: 1px solid #8884; padding: 1.5rem 0; }
 h1 { font-size: 1.4rem } h2 { font: 600 1.1rem ui-monospace, monospace; overflow-wrap: anywhere; }
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
 figure { margin: 0; } figcaption { font-size: .85rem; opacity: .75; }
-.picture img { max-width: 20rem; width: 100%; border-radius: 4px; }
+.picture img { width: min(20rem, 90vw); border-radius: 4px; display: block; }
+.caption { font-size: .85rem; opacity: .75; margin: .3rem 0 }
 .pixels { background: repeating-conic-gradient(#8883 0 25%, #0000 0 50%) 0 0 / 16px 16px; }
 .photos { display: grid; grid-template-columns: repeat(3, 96px); gap: 6px; }
 .photos img { width: 96px; height: 96px; display: block; border-radius: 3px; }
@@ -73,7 +74,7 @@ def _section(unit: Unit, photos: Photos) -> str:
         f'<div class="pictures"><figure class="picture"><img alt="what {name} wants to see" '
         f'src="{_png(unit.image)}"><figcaption>the picture</figcaption></figure>'
         f'<figure class="picture"><img class="pixels" alt="the pixels that count" '
-        f'src="{_png(unit.image, unit.pixels)}"><figcaption>its pixels that count: gradient × input as '
+        f'src="{_png(unit.image, unit.pixels.sqrt())}"><figcaption>its pixels that count: gradient × input as '
         f"opacity</figcaption></figure>"
         f'<div><div class="photos">{best}</div><p class="caption">the crops of photos that excite it most'
         "</p></div></div></section>"
