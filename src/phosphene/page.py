@@ -74,8 +74,8 @@ def _section(unit: Unit, photos: Photos) -> str:
         f'<div class="pictures"><figure class="picture"><img alt="what {name} wants to see" '
         f'src="{_png(unit.image)}"><figcaption>the picture</figcaption></figure>'
         f'<figure class="picture"><img class="pixels" alt="the pixels that count" '
-        f'src="{_png(unit.image, unit.pixels.sqrt())}"><figcaption>its pixels that count: gradient × input as '
-        f"opacity</figcaption></figure>"
+        f'src="{_png(unit.image, unit.pixels.sqrt())}"><figcaption>its pixels that count: '
+        f"the root of gradient × input as opacity</figcaption></figure>"
         f'<div><div class="photos">{best}</div><p class="caption">the crops of photos that excite it most'
         "</p></div></div></section>"
     )
