@@ -133,7 +133,9 @@ def test_wrong_words_are_refused(wrong):
 def test_defaults():
     chosen = options([])
     assert chosen.what == ["gradient"] and chosen.networks == list(cases.CASES) and chosen.sizes == [224]
-    assert options(["all"]).what == ["gradient", "profile", "scaling", "exactness", "overhead", "classic"]
+    assert options(["all"]).what == [
+        *("gradient", "profile", "scaling", "exactness", "overhead", "classic", "units"),
+    ]
 
 
 @pytest.mark.parametrize(
