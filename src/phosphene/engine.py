@@ -11,7 +11,7 @@ import torch
 from numpy.random import RandomState
 from torch import Tensor
 
-from phosphene import expression, gradient, memory, tile, transform
+from phosphene import expression, gradient, memory, redirect, tile, transform
 from phosphene.canvas import Canvas, Disk, Held, Kept
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
@@ -229,7 +229,20 @@ def _slope(look: Look, objective: Objective, base: Canvas, config: Dream, rolls:
         g = gradient.laplacian(gradient.unit(g), config.laplacian) if config.laplacian else g
         return gradient.gaussian(g, gradient.falling_sigma(config.smooth, step, config.steps)), score, side
 
-    return climb
+    def lively(x: Kept, octave: int, step: int, random: RandomState) -> tuple[Canvas, Tensor, int]:
+        """The same, with redirected gradients for those images that get none at the start."""
+        place = random.get_state()
+        g, score, now = climb(x, octave, step, random)
+        if step < redirect.STEPS and isinstance(g, Held) and objective.layers - {"input"}:
+            alive = g.image.flatten(1).any(1)
+            if not bool(alive.all()):
+                random.set_state(place)
+                with redirect.redirected():
+                    other = climb(x, octave, step, random)[0]
+                g = Held(torch.where(alive.view(-1, 1, 1, 1), g.image, other.rows(0, height)))
+        return g, score, now
+
+    return lively
 
 
 @contextmanager
