@@ -159,7 +159,8 @@ def _like(
 
         return replace(term, measure=score)
 
-    return Objective((Term(text, layer, unbound(text), spread=False, resolve=read),))
+    file = "" if isinstance(photo, Tensor) else str(photo)
+    return Objective((Term(text, layer, unbound(text), spread=False, resolve=read, file=file),))
 
 
 def _together(text: str, layer: str, measure: Callable[[Tensor, int], Tensor]) -> Objective:

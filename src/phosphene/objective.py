@@ -54,6 +54,7 @@ class Term:
     resolve: Callable[[Term, Lens], Term] | None = None
     draw: Draw | None = None  # the measure of a step, for those that look at something else in each
     group: str = ""  # what is balanced with it; '' = those of its layer
+    file: str = ""  # the picture that it reads when it is bound
     image: int | None = None  # the only one of a batch that it scores; None: all
     together: bool = False  # `measure` also takes the number of images, which it compares: scores [N·K]
 
@@ -118,6 +119,11 @@ class Objective:
     def spread(self) -> bool:
         """True if the score adds up over positions, so that its gradient can be taken in tiles."""
         return all(term.spread for term in self.terms)
+
+    @property
+    def files(self) -> list[str]:
+        """The pictures that it reads when it is bound, as they were named."""
+        return [term.file for term in self.terms if term.file]
 
     @property
     def text(self) -> str:

@@ -129,3 +129,13 @@ def test_nothing_is_replaced_unasked(run):
     found = run("visualize", MODEL, "blocks.1.1:4", "-o", "unit.png", *PLAIN)
     assert found.code == 2 and "E_EXISTS" in found.err
     assert run("visualize", MODEL, "blocks.1.1:4", "-o", "unit.png", *PLAIN, "--overwrite").code == 0
+
+
+def test_a_photo_that_an_objective_reads_is_the_recorded_one(run, photo):
+    wanted = f'inversion("{photo}", blocks.1.1) - 0.1*l2()'
+    assert run("visualize", MODEL, wanted, "-o", "unit.png", *PLAIN).code == 0
+    assert list(Recipe.from_text(read_recipe("unit.png")).files) == [photo]
+    assert run("replay", "unit.png", "-o", "again.png").code == 0
+    assert Path("again.png").read_bytes() == Path("unit.png").read_bytes()
+    make_photo(photo, seed=7)
+    assert "E_RECIPE" in run("replay", "unit.png", "-o", "third.png").err

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from phosphene.picture import Picture
     from phosphene.picture.large import Large
 
-GUIDE = re.compile(r'guide\(("(?:[^"\\]|\\.)*")')
 HALF_DONE = ("E_DIVERGED", "E_ZERO_GRADIENT")  # the last frame before these is a good picture
 
 
@@ -77,7 +75,7 @@ def prepare(dream: Dream, *, deterministic: bool = False, compiled: bool = True)
         lens=lens,
         objective=objective.bind(lens),
         mask=_mask(dream.mask),
-        files={name: recipe.file_sha256(name) for name in [*guides(objective.text), dream.mask] if name},
+        files={name: recipe.file_sha256(name) for name in [*objective.files, dream.mask] if name},
         threads=torch.get_num_threads(),
         deterministic=deterministic,
     )
@@ -98,13 +96,6 @@ def objective_of(dream: Dream) -> Objective:
             "give a layer's name alone, or leave one of the two out",
         )
     return words.guide(dream.guide, layer)
-
-
-def guides(objective: str) -> list[str]:
-    """The files that an objective's canonical text reads."""
-    import json
-
-    return [json.loads(name) for name in GUIDE.findall(objective)]
 
 
 def _mask(name: str) -> Tensor | None:

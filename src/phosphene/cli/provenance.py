@@ -55,6 +55,7 @@ def visualized(work: Work, numbers: Sequence[int], image: int) -> recipe.Recipe:
         input=photo,
         start=recipe.Start(width=width, height=height, image=image),
         weights_sha256=work.lens.weights_sha256,
+        files={name: recipe.file_sha256(name) for name in joined.files},
         software=recipe.software(),
     )
 

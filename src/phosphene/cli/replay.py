@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from phosphene import models, settings
 from phosphene import recipe as recipes
-from phosphene.cli import checkpoints, dreaming, inputs, outputs
+from phosphene.cli import checkpoints, inputs, outputs
 from phosphene.cli.again import again, photo_named
 from phosphene.cli.batch import dream_all
 from phosphene.cli.dash import plain
@@ -96,7 +96,7 @@ def _dream(recipe: Recipe, changes: dict[str, Any]) -> Dream:
         recorded |= {"objective": models.find(changes["model"]).objective, "weights": ""}
         recorded |= dict.fromkeys(("mean", "std", "range", "channel_order"), "")
     else:
-        _same_guides(recipe, changes)
+        _same_pictures(recipe, changes)
     for name in FILES:
         path = recorded.get(name, getattr(recipe.dream, name))
         if path and name not in changes:
@@ -105,12 +105,12 @@ def _dream(recipe: Recipe, changes: dict[str, Any]) -> Dream:
     return recipe.dream.but(**recorded | changes)
 
 
-def _same_guides(recipe: Recipe, changes: dict[str, Any]) -> None:
+def _same_pictures(recipe: Recipe, changes: dict[str, Any]) -> None:
     """The files that the recorded objective itself reads."""
-    if "objective" not in changes and "guide" in recipe.dream.objective:
+    if "objective" not in changes and recipe.dream.objective:
         from phosphene.expression import parse
 
-        for path in dreaming.guides(parse(recipe.dream.objective).text):
+        for path in parse(recipe.dream.objective).files:
             _same_file(path, recipe.files.get(path, ""), "--objective")
 
 
