@@ -268,7 +268,8 @@ def _sites(places: Places) -> frozenset[Site]:
 
 def order_of(module: nn.Module) -> str:
     """ "l" of a network whose first convolution takes one channel, else "rgb"."""
-    first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
+    parts = module.modules() if isinstance(module, nn.Module) else ()
+    first = next((part for part in parts if isinstance(part, nn.Conv2d)), None)
     return "l" if first is not None and first.in_channels == 1 else "rgb"
 
 
