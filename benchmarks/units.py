@@ -1,137 +1,158 @@
-"""A unit's activation on phosphene's picture beside those on other programs', after as many gradients."""
+"""Units visualized: their activation on phosphene's pictures, on other people's, and on crops of photos.
+
+Every tool takes as many steps, a gradient each, on the same network, with its own defaults for everything
+else; the activation is the channel's mean on the plain picture.
+"""
 
 from __future__ import annotations
 
 import argparse
 import statistics
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks import peers, results, ways
-from phosphene import evidence, features, models
+from benchmarks import results, ways
+from benchmarks.peers import FOLDER, install
+from phosphene import evidence, expression, features, models
 from phosphene.lens import Lens
 
-SIZE, STEPS = 224, 128
+STEPS = 128
 LAYERS = {
-    "efficientnet_lite2": ("blocks.2.1", "blocks.3.1", "blocks.4.1", "blocks.5.1"),
-    "bvlc_googlenet": ("inception_3b/output", "inception_4a/output", "inception_4c/output"),
+    "efficientnet_lite2": ("blocks.2.2", "blocks.3.2", "blocks.4.2", "blocks.5.2"),
+    "bvlc_googlenet": tuple(f"inception_{cell}/output" for cell in ("3b", "4a", "4c", "4e", "5a")),
 }
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # what the others prepare a picture with
-Picture = Callable[[str, int], Tensor]  # a layer, a channel -> [3, H, W], 0..1
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+Pictures = Callable[["Part", int, int], Tensor]  # channel, px -> `[1, 3, H, W]`
 
 
-class Prepared(nn.Module):
-    """The lens's network, for pictures that were prepared for torchvision's."""
+@dataclass(frozen=True)
+class Found:
+    """A unit: its activation on each tool's picture, and of how many percent of the crops ours is above."""
 
-    def __init__(self, lens: Lens) -> None:
+    unit: str
+    activations: dict[str, float]
+    percentile: float
+
+
+class Part(nn.Module):
+    """A network up to a layer, whose input is normalised as ImageNet's photos are: what the others expect."""
+
+    def __init__(self, lens: Lens, layer: str) -> None:
         super().__init__()
-        self.network, self._lens = lens.module, [lens]
+        self.lens, self.layer, self.seen = lens, layer, nn.Identity()
 
-    def forward(self, x: Tensor) -> Any:
+    def forward(self, x: Tensor) -> Tensor:
         mean, std = (torch.tensor(row).view(1, 3, 1, 1) for row in (MEAN, STD))
-        return self.network(self._lens[0].prepare(x * std + mean))
+        with self.lens.watching([self.layer]) as look:
+            seen: Tensor = self.seen(look(x * std + mean)[self.layer])
+        return seen
+
+
+def torch_dreams(part: Part, channel: int, size: int) -> Tensor:
+    """Its Dreamer's own parametrization, transforms and optimiser."""
+    from torch_dreams import Dreamer
+
+    def loss(outputs: list[Tensor]) -> Tensor:
+        return -outputs[0][:, channel].mean()
+
+    dreamer = Dreamer(part, quiet=True, device="cpu")
+    shown = dreamer.render([part.seen], width=size, height=size, iters=STEPS, custom_func=loss)
+    found: Tensor = shown.to_chw_tensor()[None]
+    return found.clamp(0, 1)
+
+
+def dreamlens(part: Part, channel: int, size: int) -> Tensor:
+    """Its FeatureVisualizer, likewise."""
+    from dreamlens import FeatureVisualizer, RenderConfig
+
+    visualizer = FeatureVisualizer(part, quiet=True, device="cpu")
+    shown = visualizer.maximize_channel("seen", channel, RenderConfig(width=size, height=size, steps=STEPS))
+    found: Tensor = shown.as_chw()[None, :3].detach()
+    return found.clamp(0, 1)
+
+
+PEERS: dict[str, Pictures] = {"torch-dreams": torch_dreams, "dreamlens": dreamlens}
 
 
 def run(options: argparse.Namespace) -> tuple[str, dict[str, str]]:
-    """For each network: so many units of some layers, every way with the same number of gradients."""
-    if why := peers.install():
-        raise SystemExit(f"torch-dreams and dreamlens can't be installed: {why}")
+    """A table for each network."""
     if options.threads:
         torch.set_num_threads(options.threads)
-    sys.path.append(peers.FOLDER)
-    rows = []
-    for name in [name for name in options.networks if name in LAYERS]:
+    missing = install() if options.peers else "not asked for"
+    sys.path.append(FOLDER)
+    texts = []
+    for name in LAYERS.keys() & set(options.networks):
+        if name == "bvlc_googlenet" and not options.weights:
+            texts.append("bvlc_googlenet: not run, it needs --weights.\n")
+            continue
         lens = models.load(name, options.weights if name == "bvlc_googlenet" else "", device="cpu")
-        rows.append(compared(name, lens, options.units))
-        print(rows[-1], flush=True)
-    heads = [
-        *("network", "units", "÷ torch-dreams", "÷ dreamlens", "above both"),
-        *("above 99.9 % of photos", "in batches ÷ one by one"),
-    ]
-    words = (
-        f"{SIZE} px, {STEPS} gradients; the unit's mean activation on the plain picture, medians of ratios; "
-        f"photos: {evidence.CROPS} crops of scikit-image's.\n\n"
-    )
-    return words + results.table(heads, rows), {}
+        names = chosen(lens, LAYERS[name], options.units)
+        found, seconds = compared(lens, names, options.sizes[0], options.cpu, () if missing else PEERS)
+        texts.append(f"## {name}\n\n{text(found, seconds)}")
+    return "\n".join(texts) + (f"\nWithout the others: {missing}.\n" if missing else ""), {}
 
 
-def compared(name: str, lens: Lens, count: int) -> list[str]:
-    """A row of the table."""
-    random = np.random.RandomState(0)
-    units = []
-    for number in range(count):
-        layer = LAYERS[name][number % len(LAYERS[name])]
-        units.append((layer, int(random.randint(lens.channels(layer)))))
-    objectives = [features.read(f"{layer}:{channel}").bind(lens) for layer, channel in units]
+def chosen(lens: Lens, layers: Sequence[str], count: int, seed: int = 0) -> list[str]:
+    """`count` channels by chance, each layer as often."""
+    random = np.random.RandomState(seed)
+    order = [layers[number % len(layers)] for number in range(count)]
+    return [f"{layer}:{random.randint(lens.channels(layer))}" for layer in sorted(order)]
+
+
+def compared(
+    lens: Lens, names: Sequence[str], size: int, cpu: bool, peers: Sequence[str] | dict[str, Pictures]
+) -> tuple[list[Found], tuple[float, float]]:
+    """Each unit's figures, and the seconds of all in batches and one by one."""
+    clock = ways.CLOCKS["cpu" if cpu else "wall"]
     config = features.settings(steps=STEPS, seed=0)
-    clock = ways.CLOCKS["cpu"]
+    objectives = [expression.parse(name).bind(lens) for name in names]
     start = clock()
-    ours = {seen.number: seen.score for seen in features.visualize(objectives, lens, config, size=SIZE)}
-    together, start = clock() - start, clock()
-    few = objectives[: len(LAYERS[name])]
-    for objective in few:
-        list(features.visualize(objective, lens, config, size=SIZE))
-    alone = (clock() - start) / len(few)
-    module = Prepared(lens)
-    theirs = [
-        [
-            features.plain_score(one, way(*unit)[None], lens)
-            for one, unit in zip(objectives, units, strict=True)
-        ]
-        for way in (torch_dreams(module), dreamlens(module))
+    scores = {seen.number: seen.score for seen in features.visualize(names, lens, config, size=size)}
+    between = clock()
+    for name in names:
+        list(features.visualize([name], lens, config, size=size))
+    seconds = between - start, clock() - between
+    crops = evidence.survey(objectives, lens, evidence.photos())
+    found = []
+    for number, name in enumerate(names):
+        layer, _, channel = name.rpartition(":")
+        activations = {"phosphene": scores[number]}
+        for peer in peers:
+            torch.manual_seed(0)
+            np.random.seed(0)  # noqa: NPY002  # the others draw from it
+            picture = PEERS[peer](Part(lens, layer), int(channel), size)
+            activations[peer] = features.plain_score(objectives[number], picture, lens)
+        above = float(100 * (crops[number] < scores[number]).mean())
+        found.append(Found(name, activations, above))
+        print(name, {way: round(value, 3) for way, value in activations.items()}, f"{above:.2f} %", flush=True)
+    return found, seconds
+
+
+def text(found: Sequence[Found], seconds: tuple[float, float]) -> str:
+    """What was found, in a few lines and a row for each unit."""
+    peers = [way for way in found[0].activations if way != "phosphene"]
+    lines = []
+    for way in peers:
+        ratios = [one.activations["phosphene"] / max(one.activations[way], 1e-9) for one in found]
+        lines.append(f"- {statistics.median(ratios):.2f}× the activation on {way}'s pictures, in the median\n")
+    if peers:
+        ahead = [all(one.activations["phosphene"] > one.activations[way] for way in peers) for one in found]
+        lines.append(f"- higher than all of them in {100 * statistics.mean(ahead):.0f} % of the units\n")
+    high = statistics.mean(one.percentile >= 99.9 for one in found)
+    lines.append(f"- above the 99.9th percentile of {evidence.CROPS} crops of photos in {100 * high:.0f} %\n")
+    batches, single = seconds
+    lines.append(
+        f"- {len(found)} units, {STEPS} steps: {batches:.0f} s in batches, {single:.0f} s one by one "
+        f"({batches / single:.2f}×)\n\n"
+    )
+    heads = ["unit", "phosphene", *peers, "above crops"]
+    rows = [
+        [one.unit, *(f"{value:.3g}" for value in one.activations.values()), f"{one.percentile:.2f} %"]
+        for one in found
     ]
-    values = evidence.survey(objectives, lens, evidence.photos())
-    return [
-        name,
-        str(count),
-        *(f"{statistics.median(ours[i] / other for i, other in enumerate(way)):.2f}×" for way in theirs),
-        f"{np.mean([ours[i] > max(way[i] for way in theirs) for i in range(count)]):.0%}",
-        f"{np.mean([ours[i] > np.quantile(row, 0.999) for i, row in enumerate(values)]):.0%}",
-        f"{together / count / alone:.2f}",
-    ]
-
-
-def torch_dreams(module: Prepared) -> Picture:
-    """Its Dreamer, as its readme uses it."""
-    from torch_dreams import Dreamer
-
-    dreamer = Dreamer(module, quiet=True, device="cpu")
-
-    def picture(layer: str, channel: int) -> Tensor:
-        torch.manual_seed(0)
-        made = dreamer.render(
-            [module.network.get_submodule(layer)],
-            width=SIZE,
-            height=SIZE,
-            iters=STEPS,
-            custom_func=lambda outputs: -outputs[0][0, channel].mean(),
-        )
-        return chw(np.asarray(made))
-
-    return picture
-
-
-def dreamlens(module: Prepared) -> Picture:
-    """Its FeatureVisualizer, as its readme uses it."""
-    from dreamlens import FeatureVisualizer, RenderConfig
-
-    visualizer = FeatureVisualizer(module, quiet=True)
-
-    def picture(layer: str, channel: int) -> Tensor:
-        torch.manual_seed(0)
-        config = RenderConfig(width=SIZE, height=SIZE, steps=STEPS)
-        part = module.network.get_submodule(layer)
-        return chw(np.asarray(visualizer.maximize_channel(part, channel, config=config)))
-
-    return picture
-
-
-def chw(pixels: np.ndarray) -> Tensor:
-    """A picture [H, W, 3] or [3, H, W] as a tensor [3, H, W]."""
-    image = torch.from_numpy(np.array(pixels, np.float32)).squeeze()
-    return (image if image.shape[0] == 3 else image.permute(2, 0, 1)).clamp(0, 1)
+    return "".join(lines) + results.table(heads, rows)
