@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, str]]:
     missing = install() if options.peers else "not asked for"
     sys.path.append(FOLDER)
     texts = []
-    for name in LAYERS.keys() & set(options.networks):
+    for name in [name for name in LAYERS if name in options.networks]:
         if name == "bvlc_googlenet" and not options.weights:
             texts.append("bvlc_googlenet: not run, it needs --weights.\n")
             continue
@@ -124,12 +124,13 @@ def compared(
         activations = {"phosphene": scores[number]}
         for peer in peers:
             torch.manual_seed(0)
-            np.random.seed(0)  # noqa: NPY002  # the others draw from it
+            np.random.seed(0)  # the others draw from it
             picture = PEERS[peer](Part(lens, layer), int(channel), size)
             activations[peer] = features.plain_score(objectives[number], picture, lens)
         above = float(100 * (crops[number] < scores[number]).mean())
         found.append(Found(name, activations, above))
-        print(name, {way: round(value, 3) for way, value in activations.items()}, f"{above:.2f} %", flush=True)
+        rounded = {way: round(value, 3) for way, value in activations.items()}
+        print(name, rounded, f"{above:.2f} %", flush=True)
     return found, seconds
 
 
@@ -139,7 +140,8 @@ def text(found: Sequence[Found], seconds: tuple[float, float]) -> str:
     lines = []
     for way in peers:
         ratios = [one.activations["phosphene"] / max(one.activations[way], 1e-9) for one in found]
-        lines.append(f"- {statistics.median(ratios):.2f}× the activation on {way}'s pictures, in the median\n")
+        middle = statistics.median(ratios)
+        lines.append(f"- {middle:.2f}× the activation on {way}'s pictures, in the median\n")
     if peers:
         ahead = [all(one.activations["phosphene"] > one.activations[way] for way in peers) for one in found]
         lines.append(f"- higher than all of them in {100 * statistics.mean(ahead):.0f} % of the units\n")

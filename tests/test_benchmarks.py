@@ -11,7 +11,7 @@ from torch import nn
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import cases, gradient, plot, profile, results, scaling, ways, worker  # noqa: E402
+from benchmarks import cases, gradient, plot, profile, results, scaling, units, ways, worker  # noqa: E402
 from benchmarks.__main__ import options  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -122,6 +122,17 @@ def test_results_are_kept_under_what_hardware_and_date(tmp_path):
     assert what == "trial" and hardware.endswith("cores") and len(date) == 10
     assert (tmp_path / f"{path.stem}_time.svg").read_text() == "<svg/>"
     assert f"![time]({path.stem}_time.svg)" in path.read_text()
+
+
+def test_units_are_summed_up():
+    found = [
+        units.Found("a:1", {"phosphene": 4.0, "x": 2.0, "y": 5.0}, 100.0),
+        units.Found("a:2", {"phosphene": 3.0, "x": 2.0, "y": 1.0}, 99.0),
+    ]
+    text = units.text(found, (3.0, 4.0))
+    assert "1.75× the activation on x's" in text and "1.90× the activation on y's" in text
+    assert "higher than all of them in 50 %" in text and "crops of photos in 50 %" in text
+    assert "3 s in batches, 4 s one by one (0.75×)" in text and "| a:2 | 3 | 2 | 1 | 99.00 % |" in text
 
 
 @pytest.mark.parametrize("wrong", [["nonesuch"], ["--networks", "nonesuch"], ["--steps", "0"]])
