@@ -32,6 +32,7 @@ FIELDS = {
     "optimizer": "auto",
     "rate": 0.0,
     "average": 0.0,
+    "transparency": 0.0,
     "transforms": "none",
     "clip": True,
     "notebook_edges": False,

@@ -89,3 +89,19 @@ def test_a_picture_on_disk_is_pixels(lens, tmp_path):
 
     with pytest.raises(PhospheneError, match="on disk"):
         next(dream(Disk.of(tmp_path, PHOTO), "mix", lens, CONFIG.but(param="fourier", transforms="none")))
+
+
+@pytest.mark.parametrize("param", ["fourier", "maco"])
+def test_transparency_resumed_bit_by_bit(lens, param):
+    config = CONFIG.but(param=param, transparency=0.5)
+    frames = []
+    for frame in dream(NOISE, "mix:3 | mix:4", lens, config):
+        frames.append((frame.full(), frame.opacity, frame.state()))
+    again = last(dream(NOISE, "mix:3 | mix:4", lens, config, resume=frames[2][2]))
+    assert torch.equal(again.full(), frames[-1][0]) and torch.equal(again.opacity, frames[-1][1])
+    assert again.opacity.shape == (2, 1, 40, 48)
+
+
+def test_transparency_is_no_matter_of_pixels(lens):
+    with pytest.raises(PhospheneError, match="transparency"):
+        next(dream(PHOTO, "mix", lens, CONFIG.but(transparency=0.5)))

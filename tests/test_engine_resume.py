@@ -155,6 +155,7 @@ OTHERS = {
     "optimizer": "adam",
     "rate": 0.5,
     "average": 0.5,
+    "transparency": 0.5,
     "transforms": "standard",
     "clip": False,
     "notebook_edges": True,

@@ -108,6 +108,12 @@ class Dream(BaseModel):
         lt=1,
         description="show the mean of all steps, each counting less by this; 0 = the last",
     )
+    transparency: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="pull to let one see through the picture where nothing matters; 0 = off",
+    )
     transforms: str = Field(
         "none",
         max_length=2000,

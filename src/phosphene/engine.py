@@ -159,7 +159,7 @@ def dream(
                     notes=notes,
                 )
                 notes = ()
-            added = canvas().minus(base)  # noqa: F841 (the next octave starts with it)
+            added = canvas.shown().minus(base)  # noqa: F841 (the next octave starts with it)
 
 
 def _untiled(objective: Objective, config: Dream, size: tuple[int, int]) -> tuple[str, ...]:
@@ -174,7 +174,8 @@ def _held(canvas: Pixels | Learned, good: Any) -> dict[str, Any]:
     """What a frame holds of it: the picture, and what a state takes to come back here."""
     shown = canvas.shown()
     if isinstance(canvas, Learned):
-        return {"canvas": shown, "good": shown, "params": partial(canvas.saved, good)}
+        more = {"params": partial(canvas.saved, good), "opacity": canvas.opacity()}
+        return {"canvas": shown, "good": shown, **more}
     return {"canvas": shown, "good": good}
 
 

@@ -16,7 +16,7 @@ from phosphene.engine import dream
 from phosphene.errors import PhospheneError
 from phosphene.frame import Frame
 from phosphene.lens import Lens
-from phosphene.noise import Noise
+from phosphene.noise import GREY, Noise
 from phosphene.objective import Objective, batch
 from phosphene.presets import VISUALIZE
 
@@ -32,7 +32,8 @@ class Seen:
     number: int  # of the objective, as they were given
     objective: str
     image: Tensor
-    score: float
+    score: float  # where one sees through it, over grey
+    opacity: Tensor | None = None  # `[H, W]`, 0..1
     notes: tuple[str, ...] = ()
 
 
@@ -115,9 +116,16 @@ def frames(
 def seen(frame: Frame, numbers: Sequence[int], objectives: Sequence[Objective], lens: Lens) -> Iterator[Seen]:
     """The pictures in a batch's last frame, each with what the network makes of it without transforms."""
     images = frame.full()
-    for image, number in zip(images, numbers, strict=True):
-        objective = objectives[number]
-        yield Seen(number, objective.text, image, plain_score(objective, image[None], lens), frame.notes)
+    for index, number in enumerate(numbers):
+        objective, image = objectives[number], images[index]
+        opacity = None if frame.opacity is None else frame.opacity[index, 0].cpu()
+        score = plain_score(objective, over_grey(image, opacity)[None], lens)
+        yield Seen(number, objective.text, image, score, opacity, frame.notes)
+
+
+def over_grey(image: Tensor, opacity: Tensor | None) -> Tensor:
+    """A picture `[3, H, W]` as it looks before grey, where one sees through it."""
+    return image if opacity is None else GREY + (image - GREY) * opacity.to(image)
 
 
 def plain_score(objective: Objective, image: Tensor, lens: Lens) -> float:

@@ -45,6 +45,7 @@ class Frame:
     random: dict[str, Any]  # where the jitter's random numbers are after the step
     halvings: int = 0
     params: Callable[[], Mapping[str, Tensor]] = dict  # what to go on from, of a param that isn't the pixels
+    opacity: Tensor | None = None  # `[N, 1, H, W]`, 0..1, of a picture that one sees through
     notes: tuple[str, ...] = ()  # what had to be changed in this step, for people
 
     @property

@@ -139,3 +139,12 @@ def test_a_photo_that_an_objective_reads_is_the_recorded_one(run, photo):
     assert Path("again.png").read_bytes() == Path("unit.png").read_bytes()
     make_photo(photo, seed=7)
     assert "E_RECIPE" in run("replay", "unit.png", "-o", "third.png").err
+
+
+def test_what_one_sees_through(run):
+    wanted = ["blocks.1.1:3", "-o", "unit.png", *PLAIN, "--transparency", "0.5"]
+    assert run("visualize", MODEL, *wanted).code == 0
+    alpha = open_picture("unit.png").alpha
+    assert alpha is not None and 0 < alpha.min() < alpha.max() < 1
+    assert run("replay", "unit.png", "-o", "again.png").code == 0
+    assert Path("again.png").read_bytes() == Path("unit.png").read_bytes()

@@ -93,3 +93,42 @@ def test_equal_numbers_are_equal_noise():
     scattered(param, 5, (7, 7, 8))
     first, second, third = param()
     assert torch.equal(first, second) and not torch.equal(first, third)
+
+
+def transparent(kind="fourier", pull=1.0, size=(16, 20)):
+    param = PARAMS[kind](1, size, 4)
+    scattered(param, 0, [0])
+    return Learned(param, "adam", transparency=pull, seed=3)
+
+
+@pytest.mark.parametrize("kind", PARAMS)
+def test_what_does_not_matter_becomes_transparent(kind):
+    canvas = transparent(kind)
+    assert canvas().image.shape == (1, 3, 16, 20) and canvas.opacity().shape == (1, 1, 16, 20)
+    left = torch.zeros(1, 3, 16, 20)
+    left[..., :10] = 1.0
+    for _ in range(60):
+        canvas.climb(Held(left * (0.9 - canvas().image)), clip=True)
+    opacity = canvas.opacity()[0, 0]
+    assert opacity[:, :8].mean() > opacity[:, 12:].mean() + 0.1
+
+
+def test_before_its_backdrop_by_value():
+    from phosphene.param.backdrop import backdrop
+
+    canvas = transparent()
+    for step in range(3):
+        behind = backdrop(canvas().image, 3, step)
+        color, opacity = canvas.shown().image, canvas.opacity()
+        assert torch.allclose(canvas().image, color * opacity + behind * (1 - opacity), atol=1e-6)
+        climbed(canvas, 1)
+    assert not torch.equal(backdrop(color, 3, 0), backdrop(color, 3, 1))
+
+
+def test_a_transparent_place_to_come_back_to():
+    canvas = climbed(transparent(), 3)
+    place = canvas.kept()
+    after = climbed(canvas, 2)().image.clone()
+    canvas.restore(place)
+    assert canvas.taken == 3 and torch.equal(climbed(canvas, 2)().image, after)
+    assert canvas.resized((32, 40)).taken == 5

@@ -62,11 +62,11 @@ def test_maco_by_value(size):
     phase = (phase - phase.mean((1, 2), keepdims=True)) / phase.std((1, 2), keepdims=True)
     f = np.sqrt(np.fft.fftfreq(height)[:, None] ** 2 + np.fft.rfftfreq(width)[None] ** 2)
     f = np.maximum(f, 1 / max(size))
-    magnitude = np.stack([f**-exponent for exponent in EXPONENT])
+    magnitude = np.stack([f**-exponent for exponent in EXPONENT[:3]])
     magnitude[:, 0, 0] = 0
     channels = np.fft.irfft2(magnitude * np.exp(1j * phase), s=size)
     channels = (channels - channels.mean((1, 2), keepdims=True)) / channels.std((1, 2), keepdims=True)
-    expected = colored(channels * np.array(SPREAD)[:, None, None])
+    expected = colored(channels * np.array(SPREAD[:3])[:, None, None])
     assert np.allclose(param()[0].detach().numpy(), expected, atol=1e-4)
 
 

@@ -275,6 +275,8 @@ def _save(
         notes = places.saved(output, picture, last, overwrite=target.overwrite, **more)
     elif output != STDOUT:
         made = picture.with_tensor(last.full())  # type: ignore[union-attr]
+        if last.opacity is not None:
+            made = replace(made, alpha=last.opacity[0, 0].cpu().numpy())
         notes = save_picture(Path(output), made, overwrite=target.overwrite, **more)
     else:
         whole = io.BytesIO()  # so that what is piped on is whole as well

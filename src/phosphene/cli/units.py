@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from phosphene.cli.visualize import Work
     from phosphene.evidence import Evidence, Photos
     from phosphene.features import Seen
+    from phosphene.picture import Picture
 
 LONGEST = 100  # characters of a file's name
 
@@ -68,18 +69,27 @@ def slug(text: str) -> str:
 
 
 def save(work: Work, found: Sequence[tuple[Seen, list[int]]], targets: Places, overwrite: bool) -> None:
+    from phosphene.features import over_grey
     from phosphene.picture import Picture, save_picture
     from phosphene.picture.sheet import contact_sheet
 
     if targets.sheet:
         whole = found[0][1] if len(found) == len(found[0][1]) else []
         text = visualized(work, whole, -1).to_text() if whole else ""
-        made = contact_sheet([(one.objective, _pixels(one.image)) for one, _ in found])
+        made = contact_sheet(
+            [(one.objective, _pixels(over_grey(one.image, one.opacity))) for one, _ in found]
+        )
         save_picture(targets.sheet, Picture(made), recipe=text, overwrite=overwrite)
         return
     for one, numbers in found:
         text = visualized(work, numbers, numbers.index(one.number)).to_text()
-        save_picture(targets.files[one.number], Picture(_pixels(one.image)), recipe=text, overwrite=overwrite)
+        save_picture(targets.files[one.number], _picture(one), recipe=text, overwrite=overwrite)
+
+
+def _picture(one: Seen) -> Picture:
+    from phosphene.picture import Picture
+
+    return Picture(_pixels(one.image), alpha=None if one.opacity is None else one.opacity.numpy())
 
 
 def _pixels(image: Tensor) -> Any:
@@ -104,12 +114,14 @@ def write_page(
     overwrite: bool,
 ) -> None:
     from phosphene.evidence import attribution
+    from phosphene.features import over_grey
     from phosphene.page import Unit, page
     from phosphene.picture import atomic
 
     units = [
-        Unit(one.objective, one.image, attribution(work.objectives[one.number], one.image, work.lens), figure)
+        Unit(one.objective, image, attribution(work.objectives[one.number], image, work.lens), figure)
         for one, figure in zip(found, figures, strict=True)
+        for image in [over_grey(one.image, one.opacity)]
     ]
     dream, photos = work.dream, figures[0]
     about = {

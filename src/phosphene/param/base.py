@@ -18,22 +18,23 @@ CORRELATED = _ROOT / torch.linalg.vector_norm(_ROOT, dim=0).max()
 class Param(nn.Module):
     """`count` pictures of `size` (height, width); called, it gives them: `[N, 3, H, W]`, 0..1.
 
-    The first dimension of every parameter is the picture's, so that pictures never mix.
+    With four `planes` the last one is how opaque they are: `[N, 4, H, W]`. The first dimension of every
+    parameter is the picture's, so that pictures never mix.
     """
 
     rate: ClassVar[float] = 0.05  # a learning rate of Adam that suits it
     optimizer: ClassVar[str] = "adam"
 
-    def __init__(self, count: int, size: tuple[int, int]) -> None:
+    def __init__(self, count: int, size: tuple[int, int], planes: int = 3) -> None:
         super().__init__()
-        self.count, self.size = count, size
+        self.count, self.size, self.planes = count, size, planes
 
     def scatter(self, randoms: list[RandomState]) -> None:
         """Start from noise: each picture from the next numbers of its own generator."""
         raise NotImplementedError
 
     def fit(self, image: Tensor) -> None:
-        """Start from pictures `[N, 3, H, W]`, 0..1, of this size."""
+        """Start from pictures `[N, 3 or 4, H, W]`, 0..1, of this size."""
         raise NotImplementedError
 
     def carried(self, name: str, values: Tensor, size: tuple[int, int]) -> Tensor:
@@ -42,7 +43,7 @@ class Param(nn.Module):
 
     def resized(self, size: tuple[int, int]) -> Param:
         """The same pictures with more or fewer pixels."""
-        other = type(self)(self.count, size).to(next(self.parameters()).device)
+        other = type(self)(self.count, size, self.planes).to(next(self.parameters()).device)
         with torch.no_grad():
             for name, values in self.named_parameters():
                 other.get_parameter(name).copy_(self.carried(name, values, size))
@@ -58,12 +59,17 @@ def normal(randoms: list[RandomState], *shape: int) -> Tensor:
 
 
 def colored(channels: Tensor) -> Tensor:
-    """Uncorrelated channels `[N, 3, H, W]` as a picture: colours correlated as in nature, then a sigmoid."""
-    mixed = torch.einsum("rc,nchw->nrhw", CORRELATED.to(channels), channels)
-    return torch.sigmoid(mixed)
+    """Uncorrelated channels `[N, 3, H, W]` as a picture: colours correlated as in nature, then a sigmoid.
+
+    A fourth channel has nothing to do with the others.
+    """
+    mixed = torch.einsum("rc,nchw->nrhw", CORRELATED.to(channels), channels[:, :3])
+    return torch.sigmoid(mixed if channels.shape[1] == 3 else torch.cat((mixed, channels[:, 3:]), 1))
 
 
 def uncolored(image: Tensor) -> Tensor:
     """The channels that `colored` makes `image` of, whose black and white are moved in by EDGE."""
     back = torch.linalg.inv(CORRELATED.double()).to(image)
-    return torch.einsum("cr,nrhw->nchw", back, torch.logit(image.clamp(EDGE, 1 - EDGE)))
+    values = torch.logit(image.clamp(EDGE, 1 - EDGE))
+    mixed = torch.einsum("cr,nrhw->nchw", back, values[:, :3])
+    return mixed if values.shape[1] == 3 else torch.cat((mixed, values[:, 3:]), 1)

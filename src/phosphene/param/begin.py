@@ -13,7 +13,7 @@ from phosphene.param.base import Param
 from phosphene.param.cppn import Cppn
 from phosphene.param.fourier import Fourier
 from phosphene.param.laplacian import Laplacian
-from phosphene.param.learned import Learned, scattered
+from phosphene.param.learned import Learned, opaque, scattered
 from phosphene.param.maco import Maco
 from phosphene.param.pixel import Pixel
 from phosphene.param.pixels import Pixels
@@ -32,6 +32,10 @@ def begin(
 ) -> Pixels | Learned:
     """A param that shows `picture`, or `noise`; `before` is the last octave's, whose moments go on."""
     if config.param == "pixel" and config.optimizer in ("auto", "ascent"):
+        if config.transparency:
+            raise PhospheneError(
+                "E_PARAM", "--transparency needs another --param, such as fourier, or --optimizer adam"
+            )
         return Pixels(picture)
     if not isinstance(picture, Held):
         raise PhospheneError(
@@ -39,14 +43,17 @@ def begin(
         )
     if isinstance(before, Learned):
         return before.resized(picture.size, None if noise else picture.image)
-    param = PARAMS[config.param](picture.shape[0], picture.size).to(picture.device)
+    planes = 4 if config.transparency else 3
+    param = PARAMS[config.param](picture.shape[0], picture.size, planes).to(picture.device)
     if noise:
         scattered(param, config.seed or 0, noise.starts)
     else:
-        param.fit(picture.image)
+        param.fit(opaque(picture.image) if planes == 4 else picture.image)
     optimizer = "" if config.optimizer == "auto" else config.optimizer
     rate = (config.rate or param.rate) * config.strength
-    return Learned(param, optimizer, rate, config.average)
+    return Learned(
+        param, optimizer, rate, config.average, transparency=config.transparency, seed=config.seed or 0
+    )
 
 
 def resumed(canvas: Pixels | Learned, state: Mapping[str, Any]) -> Any:

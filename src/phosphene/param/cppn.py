@@ -24,10 +24,10 @@ class Cppn(Param):
 
     rate = 0.005
 
-    def __init__(self, count: int, size: tuple[int, int]) -> None:
-        super().__init__(count, size)
+    def __init__(self, count: int, size: tuple[int, int], planes: int = 3) -> None:
+        super().__init__(count, size, planes)
         ins = [2, *[2 * WIDTH] * LAYERS]
-        outs = [WIDTH] * LAYERS + [3]
+        outs = [WIDTH] * LAYERS + [planes]
         for layer, (wide, narrow) in enumerate(zip(ins, outs, strict=True)):
             self.register_parameter(f"weight_{layer}", nn.Parameter(torch.zeros(count, narrow, wide)))
             self.register_parameter(f"bias_{layer}", nn.Parameter(torch.zeros(count, narrow, 1)))
@@ -44,7 +44,7 @@ class Cppn(Param):
             if layer < LAYERS:
                 bent = torch.atan(x)
                 x = torch.cat((bent / 0.67, bent.square() / 0.6), 1)
-        return x.view(self.count, 3, *self.size)
+        return x.view(self.count, self.planes, *self.size)
 
     def scatter(self, randoms: list[RandomState]) -> None:
         with torch.no_grad():

@@ -19,10 +19,10 @@ class Fourier(Param):
     colours correlated, sigmoid.
     """
 
-    def __init__(self, count: int, size: tuple[int, int]) -> None:
-        super().__init__(count, size)
+    def __init__(self, count: int, size: tuple[int, int], planes: int = 3) -> None:
+        super().__init__(count, size, planes)
         height, width = size
-        self.spectrum = nn.Parameter(torch.zeros(count, 3, height, width // 2 + 1, 2))
+        self.spectrum = nn.Parameter(torch.zeros(count, planes, height, width // 2 + 1, 2))
         self.register_buffer("scale", 1 / frequencies(size).clamp_min(1 / max(size)), persistent=False)
 
     def forward(self) -> Tensor:

@@ -18,10 +18,10 @@ class Laplacian(Param):
 
     rate = 0.05
 
-    def __init__(self, count: int, size: tuple[int, int]) -> None:
-        super().__init__(count, size)
+    def __init__(self, count: int, size: tuple[int, int], planes: int = 3) -> None:
+        super().__init__(count, size, planes)
         for level, side in enumerate(levels(size)):
-            self.register_parameter(f"level_{level}", nn.Parameter(torch.zeros(count, 3, *side)))
+            self.register_parameter(f"level_{level}", nn.Parameter(torch.zeros(count, planes, *side)))
 
     def forward(self) -> Tensor:
         total = sum(enlarged(level, self.size) for level in self.parameters())

@@ -11,49 +11,83 @@ from torch import Tensor
 
 from phosphene.canvas import Canvas, Held
 from phosphene.errors import PhospheneError
+from phosphene.param.backdrop import backdrop, over
 from phosphene.param.base import Param
 
 OPTIMIZERS = ("ascent", "adam", "nadam")
 State = dict[str, Tensor]
+OPAQUE = 0.9
 
 
 class Learned:
-    """A `Param` and its optimiser: `ascent` moves by rate · g / mean|g|, Adam and NAdam are PyTorch's."""
+    """A `Param` and its optimiser: `ascent` moves by rate · g / mean|g|, Adam and NAdam are PyTorch's.
 
-    def __init__(self, param: Param, optimizer: str = "", rate: float = 0.0, average: float = 0.0) -> None:
+    A picture of four planes stands before a backdrop that is another one in every step, drawn by `seed`;
+    `transparency` pulls its opacity down, as strongly as the mean gradient where it is 1.
+    """
+
+    def __init__(
+        self,
+        param: Param,
+        optimizer: str = "",
+        rate: float = 0.0,
+        average: float = 0.0,
+        *,
+        transparency: float = 0.0,
+        seed: int = 0,
+    ) -> None:
         self.param = param
+        self.transparency, self.seed, self.taken = transparency, seed, 0
         self.name = optimizer or param.optimizer
         self.rate = rate or param.rate
         self.average = average
         self.optimizer = _optimizer(self.name, param, self.rate)
         self.mean: State = {}  # of all steps' parameters, as far as `average` wants it
+        self._planes: Tensor | None = None
         self._image: Tensor | None = None
 
     def __call__(self) -> Held:
-        """The picture now, `[N, 3, H, W]`."""
+        """The picture now, `[N, 3, H, W]`, before its backdrop if one sees through it."""
         if self._image is None:
             with torch.enable_grad():
-                self._image = self.param()
+                self._planes = self._image = self.param()
+                if self._planes.shape[1] == 4:
+                    self._image = over(self._planes, backdrop(self._planes, self.seed, self.taken))
         return Held(self._image.detach())
 
-    @torch.no_grad()
     def shown(self) -> Held:
-        """What people are to see: with `average`, the picture of the mean of all steps' parameters."""
+        """What people are to see, `[N, 3, H, W]`."""
+        return Held(self._seen()[:, :3])
+
+    def opacity(self) -> Tensor | None:
+        """How opaque it is, `[N, 1, H, W]`, 0..1; None if nobody asked for that."""
+        return self._seen()[:, 3:] if self.param.planes == 4 else None
+
+    @torch.no_grad()
+    def _seen(self) -> Tensor:
+        """All planes; with `average`, of the mean of all steps' parameters."""
         if not self.mean:
-            return self()
+            self()
+            assert self._planes is not None
+            return self._planes.detach()
         now = self._parameters()
         self._put(self.mean)
-        image = self.param()
+        image: Tensor = self.param()
         self._put(now)
-        return Held(image)
+        return image.detach()
 
     def climb(self, change: Canvas, *, clip: bool) -> None:
         """Move the parameters so that the picture goes along `change`, the gradient at the picture."""
         assert isinstance(change, Held)
         self()
-        assert self._image is not None
+        assert self._image is not None and self._planes is not None
         self.optimizer.zero_grad()
-        self._image.backward(-change.image)  # type: ignore[no-untyped-call]
+        if self.param.planes == 4:
+            opacity = self._planes[:, 3:]
+            pull = self.transparency * change.image.abs().mean((1, 2, 3), keepdim=True).expand_as(opacity)
+            torch.autograd.backward([self._image, opacity], [-change.image, pull])
+        else:
+            self._image.backward(-change.image)  # type: ignore[no-untyped-call]
         if self.name == "ascent":
             for values in self.param.parameters():
                 assert values.grad is not None
@@ -61,7 +95,8 @@ class Learned:
                 values.grad.div_(sizes.clamp_min(1e-30).view(-1, *[1] * (values.dim() - 1)))
         self.optimizer.step()
         self.param.project()
-        self._image = None
+        self._image = self._planes = None
+        self.taken += 1
         if self.average:
             now = self._parameters()
             old = self.mean or now
@@ -76,6 +111,7 @@ class Learned:
         """All that `restore` needs to come back here: a copy."""
         state = {f"param.{name}": values for name, values in self._parameters().items()}
         state |= {f"mean.{name}": values for name, values in self.mean.items()}
+        state["taken."] = torch.tensor(self.taken)
         for name, values in self.param.named_parameters():
             for moment, number in self.optimizer.state.get(values, {}).items():
                 state[f"{moment}.{name}"] = torch.as_tensor(number).detach().clone()
@@ -86,6 +122,9 @@ class Learned:
         named, self.mean = dict(self.param.named_parameters()), {}
         for key, values in state.items():
             moment, _, name = key.partition(".")
+            if moment == "taken" and values.dim() == 0:
+                self.taken = int(values)
+                continue
             fits = name in named and (values.dim() == 0 or values.shape == named[name].shape)
             if not fits or not bool(torch.isfinite(values).all()):
                 raise PhospheneError("E_PARAM", f"the state to resume is damaged: its {key[:80]}; start anew")
@@ -97,7 +136,7 @@ class Learned:
             else:
                 where = "cpu" if values.dim() == 0 else named[name].device
                 self.optimizer.state[named[name]][moment] = values.to(where).clone()
-        self._image = None
+        self._image = self._planes = None
 
     def saved(self, good: State) -> State:
         """This place and the one before, for a checkpoint; `resumed` comes back."""
@@ -129,8 +168,11 @@ class Learned:
         """
         param = self.param.resized(size)
         if image is not None:
-            param.fit(image)
-        other = Learned(param, self.name, self.rate, self.average)
+            param.fit(opaque(image) if param.planes == 4 else image)
+        other = Learned(
+            param, self.name, self.rate, self.average, transparency=self.transparency, seed=self.seed
+        )
+        other.taken = self.taken
         for name, values in self.param.named_parameters():
             for moment, number in self.optimizer.state.get(values, {}).items():
                 if isinstance(number, Tensor) and number.dim():
@@ -140,6 +182,11 @@ class Learned:
                     number.clone() if isinstance(number, Tensor) else number
                 )
         return other
+
+
+def opaque(image: Tensor) -> Tensor:
+    """A picture with a fourth plane: opaque, but for what it takes to become less so."""
+    return torch.cat((image, torch.full_like(image[:, :1], OPAQUE)), 1)
 
 
 def scattered(param: Param, seed: int, numbers: Sequence[int]) -> None:

@@ -11,8 +11,8 @@ from phosphene.param.fourier import frequencies, waves_of
 
 # Natural photos have amplitudes of about 1 / f^EXPONENT in each uncorrelated channel, and the channels
 # deviate by SPREAD: fitted by `python tools/spectrum.py` to the photos that scikit-image ships.
-EXPONENT = (1.4, 1.35, 1.07)
-SPREAD = (1.8, 1.99, 1.21)
+EXPONENT = (1.4, 1.35, 1.07, 1.4)  # the fourth, for opacity, as the first, which is mostly light
+SPREAD = (1.8, 1.99, 1.21, 1.8)
 
 
 class Maco(Param):
@@ -25,16 +25,16 @@ class Maco(Param):
     rate = 0.1  # at 1, 128 steps came to some 60 % of the activation
     optimizer = "nadam"
 
-    def __init__(self, count: int, size: tuple[int, int]) -> None:
-        super().__init__(count, size)
+    def __init__(self, count: int, size: tuple[int, int], planes: int = 3) -> None:
+        super().__init__(count, size, planes)
         height, width = size
-        self.phase = nn.Parameter(torch.zeros(count, 3, height, width // 2 + 1))
-        self.register_buffer("magnitude", magnitude(size), persistent=False)
+        self.phase = nn.Parameter(torch.zeros(count, planes, height, width // 2 + 1))
+        self.register_buffer("magnitude", magnitude(size)[:planes], persistent=False)
 
     def forward(self) -> Tensor:
         waves = torch.polar(self.magnitude.expand_as(self.phase), self.phase)  # type: ignore[operator]
         channels = torch.fft.irfft2(waves, s=self.size, norm="ortho")
-        spread = torch.tensor(SPREAD).to(channels).view(1, 3, 1, 1)
+        spread = torch.tensor(SPREAD[: self.planes]).to(channels).view(1, -1, 1, 1)
         return colored(spread * standardised(channels))
 
     def scatter(self, randoms: list[RandomState]) -> None:
@@ -52,7 +52,7 @@ class Maco(Param):
 
 
 def magnitude(size: tuple[int, int]) -> Tensor:
-    """Of natural photos, up to a factor: `[3, H, W // 2 + 1]`; no mean."""
+    """Of natural photos, up to a factor: `[4, H, W // 2 + 1]`; no mean."""
     f = frequencies(size).clamp_min(1 / max(size))
     found = torch.stack([f.pow(-exponent) for exponent in EXPONENT])
     found[:, 0, 0] = 0

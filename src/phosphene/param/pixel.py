@@ -17,9 +17,9 @@ class Pixel(Param):
 
     rate = 0.01
 
-    def __init__(self, count: int, size: tuple[int, int]) -> None:
-        super().__init__(count, size)
-        self.values = nn.Parameter(torch.full((count, 3, *size), 0.5))
+    def __init__(self, count: int, size: tuple[int, int], planes: int = 3) -> None:
+        super().__init__(count, size, planes)
+        self.values = nn.Parameter(torch.full((count, planes, *size), 0.5))
 
     def forward(self) -> Tensor:
         return self.values.clone()
