@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from phosphene.errors import PhospheneError
+from phosphene.folder import pictures
 from phosphene.objective import Objective, Term, batch, written
 from phosphene.words import direction, quoted, unbound
 
@@ -67,7 +68,8 @@ def diversity(layer: str) -> Objective:
         others = alike.sum(2) - alike.diagonal(dim1=1, dim2=2)
         return -others.reshape(-1)
 
-    return _together(f"diversity({quoted(layer)})", layer, measure)
+    text = f"diversity({quoted(layer)})"
+    return _together(text, layer, measure, group=text)  # its weight is one beside the unit's
 
 
 def alignment(layer: str) -> Objective:
@@ -111,6 +113,18 @@ def contrast(these: Sequence[Photo], those: Sequence[Photo], layer: str, lens: L
     return direction(layer, way / torch.linalg.vector_norm(way))
 
 
+def contrast_of(these: str | Path, those: str | Path, layer: str) -> Objective:
+    """The same of two photos, or folders of photos, which are read when it is bound."""
+    text = f"contrast({_name(these)}, {_name(those)}, {quoted(layer)})"
+
+    def read(term: Term, lens: Lens) -> Term:
+        found = contrast(pictures(these), pictures(those), lens.check(layer), lens)
+        return replace(term, measure=found.terms[0].measure)
+
+    files = (str(these), str(those))
+    return Objective((Term(text, layer, unbound(text), resolve=read, files=files),))
+
+
 def activation_grid(
     photo: Photo, layer: str, lens: Lens, cells: int = 0
 ) -> tuple[Objective, tuple[int, int]]:
@@ -119,6 +133,14 @@ def activation_grid(
     The semantic dictionary of Olah et al. 2018. With `cells`, positions are averaged to so many along
     the longer side.
     """
+    ways, size = positions(photo, layer, lens, cells)
+    return batch(ways), size
+
+
+def positions(
+    photo: Photo, layer: str, lens: Lens, cells: int = 0
+) -> tuple[list[Objective], tuple[int, int]]:
+    """The same, as an objective for each position: there may be more than one batch holds."""
     acts = features(photo, layer, lens)
     rows, columns = acts.shape[-2:]
     if cells and cells < max(rows, columns):
@@ -126,7 +148,30 @@ def activation_grid(
         acts = F.adaptive_avg_pool2d(acts, (rows, columns))
     vectors = acts[0].flatten(1).T
     ways = [direction(layer, one if bool(one.any()) else torch.ones_like(one)) for one in vectors]
-    return batch(ways), (rows, columns)
+    return ways, (rows, columns)
+
+
+def grid(photo: str | Path, layer: str, cells: int = 0) -> Objective:
+    """What each position of a layer saw in a photo, as a mosaic: `features.visualize_grid` makes it."""
+    if cells < 0:
+        raise PhospheneError("E_PARAM", f"a grid has {cells} cells, expected 1 or more, or 0 for all")
+    text = f"grid({', '.join([_name(photo), quoted(layer), *([f'cells={cells}'] if cells else [])])})"
+
+    def mosaic(lens: Lens) -> tuple[list[Objective], tuple[int, int]]:
+        ways, (rows, columns) = positions(photo, lens.check(layer), lens, cells)
+        named = [
+            Objective((replace(way.terms[0], text=f"{text} row {n // columns}, column {n % columns}"),))
+            for n, way in enumerate(ways)
+        ]
+        return named, (rows, columns)
+
+    def refuse(term: Term, _lens: Lens) -> Term:
+        raise PhospheneError(
+            "E_PARAM", f"{term.text} is a mosaic of pictures; give it alone, to `phosphene visualize`"
+        )
+
+    files = (str(photo),)
+    return Objective((Term(text, layer, unbound(text), resolve=refuse, files=files, mosaic=mosaic),))
 
 
 def features(photo: Photo, layer: str, lens: Lens) -> Tensor:
@@ -146,8 +191,7 @@ def _like(
     photo: Photo, layer: str, word: str, extra: Sequence[str], measure: Callable[[Tensor, Tensor], Tensor]
 ) -> Objective:
     """An objective of the whole layer beside a photo's activations, which are read when it is bound."""
-    name = "<tensor>" if isinstance(photo, Tensor) else str(photo)
-    text = f"{word}({', '.join([json.dumps(name, ensure_ascii=False), quoted(layer), *extra])})"
+    text = f"{word}({', '.join([_name(photo), quoted(layer), *extra])})"
 
     def read(term: Term, lens: Lens) -> Term:
         target = features(photo, lens.check(layer), lens)
@@ -159,9 +203,13 @@ def _like(
 
         return replace(term, measure=score)
 
-    file = "" if isinstance(photo, Tensor) else str(photo)
-    return Objective((Term(text, layer, unbound(text), spread=False, resolve=read, file=file),))
+    files = () if isinstance(photo, Tensor) else (str(photo),)
+    return Objective((Term(text, layer, unbound(text), spread=False, resolve=read, files=files),))
 
 
-def _together(text: str, layer: str, measure: Callable[[Tensor, int], Tensor]) -> Objective:
-    return Objective((Term(text, layer, measure, spread=False, together=True),))
+def _name(photo: Photo) -> str:
+    return json.dumps("<tensor>" if isinstance(photo, Tensor) else str(photo), ensure_ascii=False)
+
+
+def _together(text: str, layer: str, measure: Callable[[Tensor, int], Tensor], group: str = "") -> Objective:
+    return Objective((Term(text, layer, measure, spread=False, together=True, group=group),))

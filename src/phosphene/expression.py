@@ -61,6 +61,8 @@ WORDS: dict[str, tuple[str, Callable[..., Objective]]] = {
         "FILE, LAYER, power=P",
         lambda file, name, power="1": compare.caricature(file, name, _number(power)),
     ),
+    "contrast": ("FILE, FILE, LAYER", compare.contrast_of),
+    "grid": ("FILE, LAYER, cells=N", lambda file, name, cells="0": compare.grid(file, name, _whole(cells))),
     "inversion": ("FILE, LAYER", compare.inversion),
     "diversity": ("LAYER", compare.diversity),
     "alignment": ("LAYER", compare.alignment),

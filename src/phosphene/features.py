@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from phosphene import budget, expression, memory
+from phosphene.compare import alignment, diversity, interpolation, positions
 from phosphene.config import Dream
 from phosphene.engine import dream
 from phosphene.errors import PhospheneError
@@ -22,6 +24,8 @@ from phosphene.presets import VISUALIZE
 
 SHARE = 0.6  # of the memory there is, for a batch's gradient
 MOST = {"cpu": 8, "cuda": 64}  # pictures: more at once take no less time each
+DIFFER = 0.5  # of the unit's own gradient, among variants
+ALIKE = 1.0
 Size = tuple[int, int]
 
 
@@ -52,13 +56,52 @@ def visualize(
     are made at once; 0 = as many as memory and the device's speed allow. Raises as `dream` does, but a
     unit that nothing excites only has a note.
     """
-    given = [objectives] if isinstance(objectives, Objective | str) else list(objectives)
+    given: list[Objective | str] = (
+        [objectives] if isinstance(objectives, Objective | str) else list(objectives)
+    )
     bound = [read(one).bind(lens) for one in given]
     height_width = (size, size) if isinstance(size, int) else size
     for numbers in batches(bound, lens, config, height_width, batch):
         together = [bound[number] for number in numbers]
         (last,) = deque(frames(together, lens, config, height_width, photo), maxlen=1)
         yield from seen(last, numbers, bound, lens)
+
+
+def visualize_grid(
+    photo: str | Path | Tensor,
+    layer: str,
+    lens: Lens,
+    config: Dream = Dream(**VISUALIZE),  # noqa: B008
+    *,
+    cells: int = 0,
+    size: int = 64,
+    batch: int = 0,
+) -> Tensor:
+    """What each position of a layer saw in a photo: a mosaic `[3, rows · size, columns · size]`, 0..1.
+
+    With `cells`, positions are averaged to so many along the longer side. Raises as `visualize` does.
+    """
+    ways, (rows, columns) = positions(photo, layer, lens, cells)
+    found = {one.number: one.image for one in visualize(ways, lens, config, size=size, batch=batch)}
+    return mosaic([found[number] for number in range(rows * columns)], columns)
+
+
+def mosaic(images: Sequence[Tensor], columns: int) -> Tensor:
+    """Pictures `[3, H, W]` in rows of so many, without gaps."""
+    lines = [torch.cat(list(images[n : n + columns]), 2) for n in range(0, len(images), columns)]
+    return torch.cat(lines, 1)
+
+
+def variants(objective: Objective, count: int) -> list[Objective]:
+    """`count` times the same, and as different as may be: one batch."""
+    layer = next(iter(sorted(objective.layers)))
+    return [objective + DIFFER * diversity(layer)] * count
+
+
+def between(first: Objective, second: Objective, count: int) -> list[Objective]:
+    """From one objective to the other in `count` steps that look alike: one batch."""
+    layer = next(iter(sorted(first.layers)))
+    return [one + ALIKE * alignment(layer) for one in interpolation(first, second, count).each()]
 
 
 def read(objective: Objective | str) -> Objective:
@@ -106,7 +149,8 @@ def frames(
     """The frames of one batch, an image for each objective."""
     count = len(objectives)
     joined = batch(objectives) if count > 1 else objectives[0]
-    start: Noise | Tensor = Noise(count, *size, numbers=(0,) * count)
+    differ = any(term.text.startswith("diversity(") for term in joined.terms)
+    start: Noise | Tensor = Noise(count, *size, numbers=tuple(range(count)) if differ else (0,) * count)
     if photo is not None:
         image = photo.reshape(1, *photo.shape[-3:])
         start = torch.nn.functional.interpolate(image, size=size, mode="area").expand(count, -1, -1, -1)
@@ -119,7 +163,7 @@ def seen(frame: Frame, numbers: Sequence[int], objectives: Sequence[Objective], 
     for index, number in enumerate(numbers):
         objective, image = objectives[number], images[index]
         opacity = None if frame.opacity is None else frame.opacity[index, 0].cpu()
-        score = plain_score(objective, over_grey(image, opacity)[None], lens)
+        score = plain_score(objective.single(), over_grey(image, opacity)[None], lens)
         yield Seen(number, objective.text, image, score, opacity, frame.notes)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Acts = Mapping[str, Tensor]
 Measure = Callable[..., Tensor]
 Draw = Callable[[tuple[int, ...], dict[Any, Tensor]], Measure]  # numbers to draw by, what terms share
+Mosaic = Callable[["Lens"], tuple[list["Objective"], tuple[int, int]]]
 Window = tuple[int, int, int, int]  # top, bottom, left, right, in pixels: the part of a crop that counts
 
 MAX_TERMS = 256
@@ -54,7 +55,8 @@ class Term:
     resolve: Callable[[Term, Lens], Term] | None = None
     draw: Draw | None = None  # the measure of a step, for those that look at something else in each
     group: str = ""  # what is balanced with it; '' = those of its layer
-    file: str = ""  # the picture that it reads when it is bound
+    files: tuple[str, ...] = ()  # pictures and folders of them that it reads when it is bound
+    mosaic: Mosaic | None = None  # many pictures instead of one: an objective for each, and rows and columns
     image: int | None = None  # the only one of a batch that it scores; None: all
     together: bool = False  # `measure` also takes the number of images, which it compares: scores [N·K]
 
@@ -122,8 +124,8 @@ class Objective:
 
     @property
     def files(self) -> list[str]:
-        """The pictures that it reads when it is bound, as they were named."""
-        return [term.file for term in self.terms if term.file]
+        """The pictures, and folders of them, that it reads when it is bound, as they were named."""
+        return list(dict.fromkeys(name for term in self.terms for name in term.files))
 
     @property
     def text(self) -> str:
@@ -169,7 +171,7 @@ class Objective:
             part = term.weight * scores.sum((1, 2)) / count
             if term.image is not None:
                 alone = part.new_zeros(images)
-                alone[term.image] = part.mean()
+                alone[term.image] = (part.view(-1, images)[:, term.image] if term.together else part).mean()
                 part = alone
             elif len(part) > images:
                 part = part.view(-1, images).mean(0)
@@ -188,6 +190,10 @@ class Objective:
             Objective(tuple(replace(term, image=None) for term in self.terms if term.image in (None, number)))
             for number in range(count)
         ]
+
+    def single(self) -> Objective:
+        """Without what compares the images of a batch, if that leaves anything."""
+        return Objective(tuple(term for term in self.terms if not term.together) or self.terms)
 
     def alone(self) -> Objective:
         """What a batch of one picture would have: the first image's terms, and those of all."""

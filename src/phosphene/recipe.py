@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from phosphene.config import Dream, check_names, explain
 from phosphene.errors import PhospheneError
+from phosphene.folder import pictures
 
 MAX_CHARACTERS = 500_000
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -42,6 +43,7 @@ class Start(_Part):
     width: int = Field(ge=1, lt=2**31)
     height: int = Field(ge=1, lt=2**31)
     image: int = Field(ge=-1, le=1000)  # -1: all, on a sheet
+    batch: int = Field(0, ge=0, le=1000)  # how many of a mosaic's were made at once
 
 
 class Stop(_Part):
@@ -147,6 +149,14 @@ def differences(recorded: Software) -> list[str]:
     """What is other software here than what made a picture: 'torch 2.10.0, here 2.15.0'."""
     then, now = recorded.model_dump(), software().model_dump()
     return [f"{name} {then[name] or '(none)'}, here {now[name]}" for name in then if then[name] != now[name]]
+
+
+def sha256_of(name: str | Path) -> str:
+    """The SHA-256 of a file's bytes; of a folder, that of its pictures' names and hashes. E_INPUT."""
+    if not Path(name).is_dir():
+        return file_sha256(name)
+    lines = (f"{file_sha256(path)} {path.name}\n" for path in pictures(name))
+    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
 def file_sha256(path: str | Path) -> str:

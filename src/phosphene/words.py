@@ -139,7 +139,7 @@ def guide(picture: str | Path | Tensor, name: str) -> Objective:
             y = look(image.to(lens.device).reshape(-1, *image.shape[-3:]))[name]
         return replace(term, measure=_nearest_feature(_grid(y).flatten(2)[0]))
 
-    return Objective((Term(text, name, unbound(text), resolve=features, file=file),))
+    return Objective((Term(text, name, unbound(text), resolve=features, files=(file,) if file else ()),))
 
 
 def _read(path: str | Path) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,13 @@ def again(recipe: Recipe, dream: Dream, photo: str, output: str, overwrite: bool
     work = prepared(dream, [one.text for one in objectives], (recipe.start.height, recipe.start.width), photo)
     if recipe.weights_sha256 not in ("", work.lens.weights_sha256):
         report.note("other weights than the recorded ones; the picture will be another one")
-    texts = [one.text for one in work.objectives]
+    texts = [dream.objective] if work.mosaic else [one.text for one in work.objectives]
+    if not work.mosaic and any(term.together for one in work.objectives for term in one.terms):
+        work = replace(work, groups=(tuple(range(len(texts))),))
     out = output or f"{units.slug(texts[max(0, index)])}-replay.png"
     targets = units.places(out, texts if index < 0 else texts[index : index + 1], overwrite, False)
-    found = climbed(work, len(objectives), report)
-    if index >= 0:
+    found = climbed(work, recipe.start.batch or len(objectives), report)
+    if index >= 0 and not work.mosaic:
         found = [one for one in found if one[0].number == index]
         targets = units.Places(targets.files * len(texts), None, targets.page, targets.shown)
     units.save(work, found, targets, overwrite)

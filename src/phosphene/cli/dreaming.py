@@ -75,7 +75,7 @@ def prepare(dream: Dream, *, deterministic: bool = False, compiled: bool = True)
         lens=lens,
         objective=objective.bind(lens),
         mask=_mask(dream.mask),
-        files={name: recipe.file_sha256(name) for name in [*objective.files, dream.mask] if name},
+        files={name: recipe.sha256_of(name) for name in [*objective.files, dream.mask] if name},
         threads=torch.get_num_threads(),
         deterministic=deterministic,
     )

@@ -9,22 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from phosphene.errors import PhospheneError
+from phosphene.folder import SUFFIXES
 
 STDIN = "-"
-SUFFIXES = {
-    ".png",
-    ".jpg",
-    ".jpeg",
-    ".jfif",
-    ".webp",
-    ".avif",
-    ".tif",
-    ".tiff",
-    ".heic",
-    ".heif",
-    ".gif",
-    ".bmp",
-}
 MAX_LIST_BYTES = 100_000_000
 
 

@@ -40,10 +40,13 @@ def recipe_for(
 
 def visualized(work: Work, numbers: Sequence[int], image: int) -> recipe.Recipe:
     """The recipe of an image of one batch of `visualize`: the objectives `numbers`; -1 is all, on a sheet."""
+    from phosphene.expression import parse
     from phosphene.objective import batch
 
     together = [work.objectives[number] for number in numbers]
     joined = batch(together) if len(together) > 1 else together[0]
+    if work.mosaic:
+        joined = parse(work.dream.objective)
     height, width = work.size
     photo = None
     if work.photo is not None:
@@ -53,9 +56,9 @@ def visualized(work: Work, numbers: Sequence[int], image: int) -> recipe.Recipe:
     return recipe.Recipe(
         dream=work.dream.but(objective=joined.text, weights=private(work.dream.weights)),
         input=photo,
-        start=recipe.Start(width=width, height=height, image=image),
+        start=recipe.Start(width=width, height=height, image=image, batch=len(numbers) if work.mosaic else 0),
         weights_sha256=work.lens.weights_sha256,
-        files={name: recipe.file_sha256(name) for name in joined.files},
+        files={name: recipe.sha256_of(name) for name in joined.files},
         software=recipe.software(),
     )
 

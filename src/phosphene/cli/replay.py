@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -111,15 +112,15 @@ def _same_pictures(recipe: Recipe, changes: dict[str, Any]) -> None:
         from phosphene.expression import parse
 
         for path in parse(recipe.dream.objective).files:
-            _same_file(path, recipe.files.get(path, ""), "--objective")
+            _same_file(path, recipe.files.get(path, ""), "--objective", recipes.sha256_of)
 
 
-def _same_file(name: str, sha256: str, flag: str) -> str:
+def _same_file(name: str, sha256: str, flag: str, of: Callable[[str], str] = recipes.file_sha256) -> str:
     """The path of a recorded file, if the bytes there are the recorded ones."""
     path = str(Path(name).expanduser())
     remote = name.startswith(REMOTE)  # a stranger's recipe doesn't make us call a server
     try:
-        if not remote and sha256 and recipes.file_sha256(path) == sha256:
+        if not remote and sha256 and of(path) == sha256:
             return path
     except PhospheneError:
         pass

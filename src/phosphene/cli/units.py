@@ -69,10 +69,17 @@ def slug(text: str) -> str:
 
 
 def save(work: Work, found: Sequence[tuple[Seen, list[int]]], targets: Places, overwrite: bool) -> None:
-    from phosphene.features import over_grey
+    from phosphene.features import mosaic, over_grey
     from phosphene.picture import Picture, save_picture
     from phosphene.picture.sheet import contact_sheet
 
+    if work.mosaic:
+        if len(found) < len(work.objectives):
+            raise PhospheneError("E_OUTPUT", "the mosaic has gaps, as it was ended before all was made")
+        made = mosaic([over_grey(one.image, one.opacity) for one, _ in found], work.mosaic[1])
+        text = visualized(work, found[0][1], 0).to_text()
+        save_picture(targets.files[0], Picture(_pixels(made)), recipe=text, overwrite=overwrite)
+        return
     if targets.sheet:
         whole = found[0][1] if len(found) == len(found[0][1]) else []
         text = visualized(work, whole, -1).to_text() if whole else ""
@@ -101,7 +108,7 @@ def figures_of(work: Work, found: Sequence[Seen], compared: Photos | None) -> li
 
     if compared is None:
         return []
-    values = survey([work.objectives[one.number] for one in found], work.lens, compared)
+    values = survey([work.objectives[one.number].single() for one in found], work.lens, compared)
     return [evidence(one.score, row, compared) for one, row in zip(found, values, strict=True)]
 
 
@@ -119,7 +126,9 @@ def write_page(
     from phosphene.picture import atomic
 
     units = [
-        Unit(one.objective, image, attribution(work.objectives[one.number], image, work.lens), figure)
+        Unit(
+            one.objective, image, attribution(work.objectives[one.number].single(), image, work.lens), figure
+        )
         for one, figure in zip(found, figures, strict=True)
         for image in [over_grey(one.image, one.opacity)]
     ]
@@ -144,7 +153,7 @@ def tell(
     """A line or an event for each picture."""
     for index, (one, _) in enumerate(found):
         figure = figures[index] if figures else None
-        path = str(targets.sheet or targets.files[one.number])
+        path = str(targets.sheet or targets.files[0 if len(targets.files) == 1 else one.number])
         if report.events:
             more = {"percentile": figure.percentile, "crops": figure.crops} if figure else {}
             report.event(

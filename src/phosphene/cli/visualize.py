@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from phosphene.picture import Picture
 
 
+MOST = 64  # variants or steps: they are one batch
+
+
 @dataclass(frozen=True)
 class Work:
     """What all batches share."""
@@ -39,6 +42,8 @@ class Work:
     size: tuple[int, int]
     photo: Picture | None
     photo_name: str
+    groups: tuple[tuple[int, ...], ...] = ()  # what belongs together in a batch; () = as is quick
+    mosaic: tuple[int, int] | None = None  # rows and columns of one picture of all
 
 
 def visualize(
@@ -55,6 +60,8 @@ def visualize(
     photos: Annotated[
         str, option("natural photos to compare with; '' = those of scikit-image", metavar="FOLDER")
     ] = "",
+    variants: Annotated[int, option("so many pictures of each, as different as may be", metavar="N")] = 0,
+    interpolate: Annotated[int, option("so many steps from one objective to another", metavar="N")] = 0,
     report: Annotated[bool, option("also write an HTML page: pictures, figures, photos")] = False,
     no_figures: Annotated[bool, option("don't compare with photos")] = False,
     overwrite: Annotated[bool, option("replace files that exist")] = False,
@@ -76,8 +83,14 @@ def visualize(
     if no_figures and report:
         raise PhospheneError("E_PARAM", "--report is made of figures; leave one of the two flags out")
     talking = Report(events=talk.json, quiet=talk.quiet, verbose=talk.verbose)
-    work = prepared(dream, wanted, sides(size), plain(photo))
-    targets = units.places(plain(output), [one.text for one in work.objectives], overwrite, report)
+    if variants or interpolate:
+        _check_together(variants, interpolate, wanted, photo)
+    work = prepared(dream, wanted, sides(size), plain(photo), variants, interpolate)
+    no_figures = no_figures or work.mosaic is not None
+    if no_figures and report:
+        raise PhospheneError("E_PARAM", "a mosaic has no figures and no --report; leave the flag out")
+    titles = [work.dream.objective] if work.mosaic else [one.text for one in work.objectives]
+    targets = units.places(plain(output), titles, overwrite, report)
     for note in work.lens.notes:
         talking.note(note)
     compared = None if no_figures else _photos(plain(photos))
@@ -96,7 +109,26 @@ def visualize(
     return interrupt.stop.code if interrupt.stop.signal else 0
 
 
-def prepared(dream: Dream, wanted: Sequence[str], size: tuple[int, int], photo: str) -> Work:
+def _check_together(variants: int, interpolate: int, wanted: Sequence[str], photo: str) -> None:
+    for flag, number in (("variants", variants), ("interpolate", interpolate)):
+        if number and not 2 <= number <= MOST:
+            raise PhospheneError("E_PARAM", f"--{flag} is {number}, expected 2 to {MOST}")
+    if variants and interpolate:
+        raise PhospheneError("E_PARAM", "--variants and --interpolate don't go together; give one of them")
+    if variants and photo:
+        raise PhospheneError("E_PARAM", "--variants grow from noise; leave --photo out")
+    if interpolate and len(wanted) != 2:
+        raise PhospheneError("E_PARAM", f"--interpolate has {len(wanted)} objectives, expected 2")
+
+
+def prepared(
+    dream: Dream,
+    wanted: Sequence[str],
+    size: tuple[int, int],
+    photo: str,
+    variants: int = 0,
+    interpolate: int = 0,
+) -> Work:
     """Load and bind everything."""
     from phosphene import features as see
     from phosphene import models
@@ -109,11 +141,25 @@ def prepared(dream: Dream, wanted: Sequence[str], size: tuple[int, int], photo: 
     if dream.threads:
         torch.set_num_threads(dream.threads)
     lens = models.of(dream)
-    bound = [see.read(text).bind(lens) for one in wanted for text in see.units(one, lens)]
+    read = [see.read(text) for one in wanted for text in see.units(one, lens)]
+    mosaic, title, shape = read[0].terms[0].mosaic, read[0].text, None
+    if mosaic and len(read) == len(read[0].terms) == 1 and read[0].terms[0].weight == 1:
+        read, shape = mosaic(lens)
+    bound = [one.bind(lens) for one in read]
+    groups: tuple[tuple[int, ...], ...] = ()
+    if variants and not shape:
+        groups = tuple(tuple(range(n * variants, (n + 1) * variants)) for n in range(len(bound)))
+        bound = [again for one in bound for again in see.variants(one, variants)]
+    if interpolate and len(bound) == 2:
+        groups = (tuple(range(interpolate)),)
+        bound = see.between(*bound, interpolate)
     dream = dream.but(
-        objective=bound[0].text, dtype=lens.dtype, device=str(lens.device), threads=torch.get_num_threads()
+        objective=title if shape else bound[0].text,
+        dtype=lens.dtype,
+        device=str(lens.device),
+        threads=torch.get_num_threads(),
     )
-    return Work(dream, lens, bound, size, opened, photo)
+    return Work(dream, lens, bound, size, opened, photo, groups, shape)
 
 
 def sides(text: str) -> tuple[int, int]:
@@ -136,7 +182,9 @@ def climbed(work: Work, batch: int, report: Report) -> list[tuple[Seen, list[int
     """Every objective's picture, in their order, each with the numbers of its batch; fewer after Ctrl-C."""
     from phosphene import features
 
-    groups = features.batches(work.objectives, work.lens, work.dream, work.size, batch)
+    groups = [list(group) for group in work.groups] or features.batches(
+        work.objectives, work.lens, work.dream, work.size, batch
+    )
     found: list[tuple[Seen, list[int]]] = []
     photo = None if work.photo is None else work.photo.tensor()[0]
     with interrupt.saving(lambda: None) as stop:
