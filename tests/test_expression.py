@@ -8,11 +8,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from networks import strided
-from phosphene import expression, penalty, words
+from phosphene import compare, expression, penalty, words
 from phosphene.errors import PhospheneError
 from phosphene.expression import parse
 from phosphene.lens import Lens
-from phosphene.objective import Objective
+from phosphene.objective import Objective, batch
 
 ODD = r"""
 - + * ( , @ . -a -- a- a+b a#0 a,b a=b class class:a tv tv() layer 0 1.5 1e5 2*a nan inf input re+1
@@ -32,6 +32,13 @@ terms = st.one_of(
     (names | numbers).map(words.logit),
     st.builds(words.direction, names, vectors, st.floats(0, 100)),
     st.builds(words.guide, st.text(max_size=8), names),
+    st.builds(compare.caricature, st.text(max_size=8), names, st.floats(0, 100)),
+    st.builds(compare.inversion, st.text(max_size=8), names),
+    st.builds(compare.contrast_of, st.text(max_size=8), st.text(max_size=8), names),
+    st.builds(compare.grid, st.text(max_size=8), names, numbers),
+    names.map(compare.diversity),
+    names.map(compare.alignment),
+    st.sampled_from([penalty.l1(), penalty.l2(), penalty.blur()]),
     st.just(penalty.tv()),
 )
 weights = (finite | st.integers(-5, 5) | st.sampled_from([1, -1, 1e22, 1e-7, 5e-324, 1.5e300])).filter(bool)
@@ -41,6 +48,7 @@ weighed = st.builds(lambda term, weight: term * weight, terms, weights)
 def meaning(objective):
     return [
         (term.text, term.layer, term.weight, term.place, term.spread, term.resolve is None)
+        + (term.image, term.files, term.together, term.group, term.mosaic is None)
         for term in objective.terms
     ]
 
@@ -55,6 +63,15 @@ def test_text_there_and_back(parts):
     objective = parts[0]
     for part in parts[1:]:
         objective = objective + part
+    again = parse(objective.text)
+    assert again.text == objective.text
+    assert meaning(again) == meaning(objective)
+
+
+@settings(max_examples=100)
+@given(st.lists(weighed, min_size=2, max_size=4))
+def test_a_batch_there_and_back(images):
+    objective = batch(images)
     again = parse(objective.text)
     assert again.text == objective.text
     assert meaning(again) == meaning(objective)

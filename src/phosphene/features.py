@@ -56,9 +56,7 @@ def visualize(
     are made at once; 0 = as many as memory and the device's speed allow. Raises as `dream` does, but a
     unit that nothing excites only has a note.
     """
-    given: list[Objective | str] = (
-        [objectives] if isinstance(objectives, Objective | str) else list(objectives)
-    )
+    given = [objectives] if isinstance(objectives, Objective | str) else list(objectives)
     bound = [read(one).bind(lens) for one in given]
     height_width = (size, size) if isinstance(size, int) else size
     for numbers in batches(bound, lens, config, height_width, batch):

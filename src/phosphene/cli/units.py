@@ -76,9 +76,9 @@ def save(work: Work, found: Sequence[tuple[Seen, list[int]]], targets: Places, o
     if work.mosaic:
         if len(found) < len(work.objectives):
             raise PhospheneError("E_OUTPUT", "the mosaic has gaps, as it was ended before all was made")
-        made = mosaic([over_grey(one.image, one.opacity) for one, _ in found], work.mosaic[1])
+        tiles = mosaic([over_grey(one.image, one.opacity) for one, _ in found], work.mosaic[1])
         text = visualized(work, found[0][1], 0).to_text()
-        save_picture(targets.files[0], Picture(_pixels(made)), recipe=text, overwrite=overwrite)
+        save_picture(targets.files[0], Picture(_pixels(tiles)), recipe=text, overwrite=overwrite)
         return
     if targets.sheet:
         whole = found[0][1] if len(found) == len(found[0][1]) else []
@@ -126,11 +126,9 @@ def write_page(
     from phosphene.picture import atomic
 
     units = [
-        Unit(
-            one.objective, image, attribution(work.objectives[one.number].single(), image, work.lens), figure
-        )
+        Unit(one.objective, image, attribution(wanted.single(), image, work.lens), figure)
         for one, figure in zip(found, figures, strict=True)
-        for image in [over_grey(one.image, one.opacity)]
+        for image, wanted in [(over_grey(one.image, one.opacity), work.objectives[one.number])]
     ]
     dream, photos = work.dream, figures[0]
     about = {

@@ -152,7 +152,7 @@ def prepared(
         bound = [again for one in bound for again in see.variants(one, variants)]
     if interpolate and len(bound) == 2:
         groups = (tuple(range(interpolate)),)
-        bound = see.between(*bound, interpolate)
+        bound = see.between(bound[0], bound[1], interpolate)
     dream = dream.but(
         objective=title if shape else bound[0].text,
         dtype=lens.dtype,
