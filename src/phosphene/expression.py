@@ -23,7 +23,7 @@ from phosphene.errors import PhospheneError, nearest
 from phosphene.objective import Objective, batch
 
 TOKEN = re.compile(
-    r'\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<sign>(?<=\s)[+-](?=\s)|^[+-]|(?<=\()[+-])|(?P<name>[\w./#-]+)|(?P<mark>[()*,:@=|]))'
+    r'\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<sign>(?<=\s)[+-](?=\s)|^[+-]|(?<=\(|\|)[+-]|(?<=\|\s)[+-])|(?P<name>[\w./#-]+)|(?P<mark>[()*,:@=|]))'
 )
 NUMBER = re.compile(r"-?(\d+\.?\d*|\.\d+)([eE]-?\d+)?")
 WHOLE = re.compile(r"-?\d+")
