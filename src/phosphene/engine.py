@@ -39,6 +39,7 @@ def dream(
     mask: Tensor | None = None,
     detail: Tensor | None = None,
     resume: dict[str, Any] | None = None,
+    random: RandomState | None = None,
 ) -> Iterator[Frame]:
     """Dream on `image` and yield a `Frame` after every step; the picture is the last one's `full()`.
 
@@ -47,7 +48,8 @@ def dream(
     A `Noise` is dreamed on from noise, as the `param` has it. `mask` `[H, W]` or
     `[1 or N, 1 or 3, H, W]`, 0..1, multiplies the step. `detail` `[N, 3, H, W]` is a dream to start
     from: what it adds to the photo. `resume` is the `state()` of a frame of the same run: the frames
-    after it follow, or the last one again.
+    after it follow, or the last one again. `random` draws the jitter, and moves on, where a film goes on
+    drawing from frame to frame; else a generator of `config.seed` does.
 
     A photo that is a `canvas.Disk` is dreamed on there, beside it, in windows: the same picture in
     bounded memory; its frames are read by `rows()`.
@@ -69,7 +71,7 @@ def dream(
     start = checked(resume, config, objective.text, given, photo, sizes) if resume is not None else {}
     lost = lens.zero if config.notebook_edges else None
     where = mask_of(mask, photo, lens)
-    random = start.get("random") or RandomState(config.seed)
+    random = start.get("random") or random or RandomState(config.seed)
 
     with lens.watching(objective.layers) as look:
         _check_places(objective, look, photo)

@@ -97,7 +97,7 @@ def checked(
     if wrong:
         raise PhospheneError("E_PARAM", f"the state to resume is damaged: its {wrong}; start anew")
     pictures = {name: _kept(state[name], photo) for name in ("image", "good")}
-    return {**state, **pictures, "random": _generator(state["random"])}
+    return {**state, **pictures, "random": generator_at(state["random"])}
 
 
 def _kept(value: Tensor | Canvas, photo: Kept) -> Kept:
@@ -125,10 +125,10 @@ def _wrong(
             bool(torch.isfinite(value.rows(*strip)).all()) for strip in value.strips()
         ):
             return f"{name} is not finite"
-    return "" if _generator(state["random"]) else "random numbers' place is none"
+    return "" if generator_at(state["random"]) else "random numbers' place is none"
 
 
-def _generator(place: Any) -> RandomState | None:
+def generator_at(place: Any) -> RandomState | None:
     """The generator that goes on from `place`; numpy itself would read past the end of a wrong one."""
     try:
         key, position = np.array(place["state"]["key"], dtype=np.uint32), place["state"]["pos"]
