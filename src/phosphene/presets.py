@@ -1,4 +1,4 @@
-"""Named looks, and how a visualization differs from a dream: settings by name."""
+"""Named looks, and how a visualization and a zoom differ from a dream: settings by name."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ VISUALIZE: dict[str, Any] = {
     "jitter": 0,
     "smooth": 0.0,
 }
+
+# How a frame of a `zoom` differs from a dream: it goes on from a picture that is dreamed on already
+ZOOM: dict[str, Any] = {"steps": 4, "step_size": 1.5}
 
 
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.random import RandomState
 from scipy import ndimage
+from torch.nn import functional as F
 
 from networks import photo, strided
 from phosphene import checkpoint
@@ -43,30 +44,48 @@ def by_value(image, motion):
     """Every pixel of one plane by itself, from the formula: kernels at doubles, mirrored edges."""
     height, width = image.shape
     scale, angle = 1 - motion.zoom, math.radians(motion.rotate)
-    kernels = {
-        "linear": (1, lambda x: max(0.0, 1 - abs(x))),
-        "lanczos": (3, lambda x: np.sinc(x) * np.sinc(x / 3) if abs(x) < 3 else 0.0),
-        "cubic": (2, catmull_rom),
-    }
-    radius, kernel = kernels[motion.resample]
-    stretch = max(1.0, scale)
-    reach = math.ceil(radius * stretch)
+    kernels = {"linear": (1, linear), "cubic": (2, catmull_rom), "lanczos": (3, lanczos)}
     cx, cy = motion.target[0] * width - 0.5, motion.target[1] * height - 0.5
     dx, dy = (d * min(height, width) for d in motion.drift)
-    wide = np.pad(image, 40, mode="symmetric")
+    soft = without_structure(image)
     out = np.zeros_like(image)
     for y in range(height):
         for x in range(width):
             along, down = scale * (x - cx), scale * (y - cy)
             sx = math.cos(angle) * along + math.sin(angle) * down + cx + dx
             sy = -math.sin(angle) * along + math.cos(angle) * down + cy + dy
-            xs = [math.floor(sx) + k for k in range(1 - reach, reach + 1)]
-            ys = [math.floor(sy) + k for k in range(1 - reach, reach + 1)]
-            by_x = np.array([kernel((k - sx) / stretch) for k in xs])
-            by_y = np.array([kernel((k - sy) / stretch) for k in ys])
-            window = wide[ys[0] + 40 : ys[-1] + 41, xs[0] + 40 : xs[-1] + 41]
-            out[y, x] = by_y @ window @ by_x / by_y.sum() / by_x.sum()
+            outside = max(-0.5 - sx, sx - width + 0.5, -0.5 - sy, sy - height + 0.5, 0)
+            share = min(1, outside / 2)
+            sharp = sampled(image, sy, sx, *kernels[motion.resample], max(1.0, scale))
+            out[y, x] = (1 - share) * sharp + share * sampled(soft, sy, sx, 1, linear, 1.0)
     return out.clip(0, 1)
+
+
+def sampled(image, sy, sx, radius, kernel, stretch):
+    reach = math.ceil(radius * stretch)
+    wide = np.pad(image, 40, mode="symmetric")
+    xs = [math.floor(sx) + k for k in range(1 - reach, reach + 1)]
+    ys = [math.floor(sy) + k for k in range(1 - reach, reach + 1)]
+    by_x = np.array([kernel((k - sx) / stretch) for k in xs])
+    by_y = np.array([kernel((k - sy) / stretch) for k in ys])
+    window = wide[ys[0] + 40 : ys[-1] + 41, xs[0] + 40 : xs[-1] + 41]
+    return by_y @ window @ by_x / by_y.sum() / by_x.sum()
+
+
+def without_structure(image):
+    """About 24 pixels on the shorter side, and larger again."""
+    side = max(1, min(image.shape) / 24)
+    image = torch.from_numpy(image)[None, None]
+    few = F.interpolate(image, [round(n / side) for n in image.shape[2:]], mode="area")
+    return F.interpolate(few, image.shape[2:], mode="bicubic")[0, 0].numpy()
+
+
+def linear(x):
+    return max(0.0, 1 - abs(x))
+
+
+def lanczos(x):
+    return np.sinc(x) * np.sinc(x / 3) if abs(x) < 3 else 0.0
 
 
 def catmull_rom(x):
@@ -101,7 +120,7 @@ class TestMoved:
         ],
     )
     def test_every_pixel(self, motion, resample):
-        image = photo(1, 1, 17, 23).double()
+        image = photo(1, 1, 31, 36).double()
         motion = Motion(resample=resample, **motion)
         ours = moved(image, motion)
         assert np.abs(ours[0, 0].numpy() - by_value(image[0, 0].numpy(), motion)).max() < 1e-12
@@ -127,6 +146,12 @@ class TestMoved:
         stripes[..., ::2] = 1.0
         shrunk = moved(stripes, Motion(zoom=-0.5))[..., 12:-12, 12:-12]
         assert (shrunk - 0.5).abs().max() < 0.05
+
+    def test_nothing_comes_back_from_outside(self):
+        """Mirrored structure would be dreamed on and mirrored again, in rings."""
+        noise = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+        shrunk = moved(noise, Motion(zoom=-0.3))
+        assert shrunk[..., 24:-24, 24:-24].std() > 3 * shrunk[..., :8].std()
 
     def test_no_motion_changes_nothing(self):
         assert torch.equal(moved(IMAGE, Motion(zoom=0)), IMAGE)

@@ -3,7 +3,8 @@
     source = target + turn · (1 - zoom) · (place - target) + drift        in pixels
 
 Positions are doubles and pixels lie at their centres. What comes from outside is the picture,
-mirrored at its edges. Where the picture shrinks, the kernel is as much wider.
+mirrored at its edges and without its structure, which would repeat itself in rings. Where the
+picture shrinks, the kernel is as much wider.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Literal, get_args, get_type_hints
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from phosphene.errors import PhospheneError
 
@@ -23,6 +25,8 @@ Resample = Literal["linear", "cubic", "lanczos", "notebook"]
 RANGES = {"zoom": (-0.5, 0.5), "rotate": (-180.0, 180.0), "drift": (-1.0, 1.0), "target": (0.0, 1.0)}
 RAMP = 4  # a film's first or last quarter is for getting going, or coming to rest
 ROWS = 64  # of a turned picture at a time
+FADE = 2.0  # px outside of the picture until all structure is gone
+SOFT = 24  # blots on the shorter side: what is left of the picture there
 
 
 @dataclass(frozen=True)
@@ -98,14 +102,48 @@ def moved(image: Tensor, motion: Motion, speed: float = 1.0) -> Tensor:
     shift = [motion.drift[1] * shorter * speed, motion.drift[0] * shorter * speed]
     if scale == 1 and angle == 0 and shift == [0.0, 0.0]:
         return image.clone()
+    sources = _sources(size, scale, angle, center, shift)
+    sharp = _sampled(image, motion.resample, scale, sources)
+    outside = torch.maximum(_beyond(sources[0], size[0]), _beyond(sources[1], size[1]))
+    if not bool(outside.any()):
+        return sharp.clamp_(0, 1)
+    soft = _sampled(_softened(image), "linear", 1.0, sources)
+    return sharp.lerp_(soft, (outside / FADE).clamp(0, 1).to(image.device, image.dtype)).clamp_(0, 1)
+
+
+def _sources(
+    size: torch.Size, scale: float, angle: float, center: list[float], shift: list[float]
+) -> tuple[Tensor, Tensor]:
+    """The row and the column that every pixel comes from: `[H or 1, W]` and `[H, 1 or W]` of doubles."""
+    down = torch.arange(size[0], dtype=torch.float64)[:, None] - center[0]
+    across = torch.arange(size[1], dtype=torch.float64)[None] - center[1]
+    y, x = scale * math.cos(angle) * down, scale * math.cos(angle) * across
     if angle:
-        return _turned(image, motion.resample, scale, angle, center, shift).clamp_(0, 1)
-    for axis in (0, 1):
-        place = torch.arange(size[axis], dtype=torch.float64)
-        source = center[axis] + scale * (place - center[axis]) + shift[axis]
-        taps, weights = _taps(motion.resample, source, scale, size[axis])
-        image = _along(image, axis - 2, taps, weights)
-    return image.clamp_(0, 1)
+        turn = scale * math.sin(angle)
+        y, x = y - turn * across, x + turn * down
+    return y + (center[0] + shift[0]), x + (center[1] + shift[1])
+
+
+def _beyond(source: Tensor, length: int) -> Tensor:
+    """How far outside of the picture a place is, in pixels."""
+    return (-0.5 - source).clamp_min(0) + (source - (length - 0.5)).clamp_min(0)
+
+
+def _softened(image: Tensor) -> Tensor:
+    """Without its structure, for what is new to be dreamed on: what is outside isn't known."""
+    size = image.shape[-2:]
+    side = max(1.0, min(size) / SOFT)
+    few = F.interpolate(image, size=[max(1, round(length / side)) for length in size], mode="area")
+    return F.interpolate(few, size=size, mode="bicubic", align_corners=False)
+
+
+def _sampled(image: Tensor, resample: str, scale: float, sources: tuple[Tensor, Tensor]) -> Tensor:
+    y, x = sources
+    if y.shape[1] > 1:
+        return _turned(image, resample, scale, y, x)
+    for axis, source in ((-2, y[:, 0]), (-1, x[0])):
+        image = _along(image, axis, *_taps(resample, source, scale, image.shape[axis]))
+    return image
 
 
 def _along(image: Tensor, axis: int, taps: Tensor, weights: Tensor) -> Tensor:
@@ -118,20 +156,13 @@ def _along(image: Tensor, axis: int, taps: Tensor, weights: Tensor) -> Tensor:
     return total
 
 
-def _turned(
-    image: Tensor, resample: str, scale: float, angle: float, center: list[float], shift: list[float]
-) -> Tensor:
+def _turned(image: Tensor, resample: str, scale: float, y: Tensor, x: Tensor) -> Tensor:
     height, width = image.shape[-2:]
     flat = image.flatten(-2)
-    across = torch.arange(width, dtype=torch.float64)[None] - center[1]
-    cos, sin = scale * math.cos(angle), scale * math.sin(angle)
     out = torch.empty_like(image)
     for top in range(0, height, ROWS):
-        down = torch.arange(top, min(top + ROWS, height), dtype=torch.float64)[:, None] - center[0]
-        y = cos * down - sin * across + center[0] + shift[0]
-        x = sin * down + cos * across + center[1] + shift[1]
-        rows, by_row = _taps(resample, y, scale, height)
-        columns, by_column = _taps(resample, x, scale, width)
+        rows, by_row = _taps(resample, y[top : top + ROWS], scale, height)
+        columns, by_column = _taps(resample, x[top : top + ROWS], scale, width)
         strip = torch.zeros_like(out[..., top : top + ROWS, :])
         for row, by in zip(rows, by_row, strict=True):
             for column, over in zip(columns, by_column, strict=True):
