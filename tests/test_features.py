@@ -81,3 +81,9 @@ def test_a_batch_is_no_single_objective(lens):
     with pytest.raises(PhospheneError, match="batch of images"):
         read("mix:1 | mix:2")
     assert plain_score(read("mix:1").bind(lens), torch.zeros(1, 3, 32, 32), lens) is not None
+
+
+def test_a_param_has_defaults_of_its_own():
+    assert settings().smooth == 0
+    assert settings(param="pixel").smooth == 1.5
+    assert settings(param="pixel", smooth=0.5).smooth == 0.5

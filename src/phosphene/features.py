@@ -20,7 +20,7 @@ from phosphene.frame import Frame
 from phosphene.lens import Lens
 from phosphene.noise import GREY, Noise
 from phosphene.objective import Objective, batch
-from phosphene.presets import VISUALIZE
+from phosphene.presets import FOR_PARAM, VISUALIZE
 
 SHARE = 0.6  # of the memory there is, for a batch's gradient
 MOST = {"cpu": 8, "cuda": 64}  # pictures: more at once take no less time each
@@ -190,5 +190,5 @@ def units(text: str, lens: Lens) -> list[str]:
 
 
 def settings(**changes: Any) -> Dream:
-    """The settings of `visualize`, with changes."""
-    return Dream(**VISUALIZE).but(**changes)
+    """The settings of `visualize`, those of the param among them, with changes."""
+    return Dream(**VISUALIZE).but(**(FOR_PARAM.get(changes.get("param", ""), {}) | changes))

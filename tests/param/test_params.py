@@ -60,6 +60,7 @@ def test_maco_by_value(size):
     height, width = size
     phase = RandomState(0).normal(size=(3, height, width // 2 + 1))
     phase = (phase - phase.mean((1, 2), keepdims=True)) / phase.std((1, 2), keepdims=True)
+    phase *= np.pi  # deviation 1 makes a white corner
     f = np.sqrt(np.fft.fftfreq(height)[:, None] ** 2 + np.fft.rfftfreq(width)[None] ** 2)
     f = np.maximum(f, 1 / max(size))
     magnitude = np.stack([f**-exponent for exponent in EXPONENT[:3]])

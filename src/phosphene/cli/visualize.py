@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -18,7 +18,7 @@ from phosphene.cli.flags import DreamFlags, Sources, Talk, given, option
 from phosphene.cli.report import Report
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
-from phosphene.presets import VISUALIZE
+from phosphene.presets import FOR_PARAM, VISUALIZE
 
 if TYPE_CHECKING:
     from phosphene.evidence import Photos
@@ -72,9 +72,7 @@ def visualize(
     """What units want to see, from noise, and their activation beside that on natural photos."""
     began = time.monotonic()
     typed = given(flags) | {"model": plain(model)}
-    dream = with_seed(
-        settings.gather(typed, look=sources.preset, config=sources.config, base=VISUALIZE).dream
-    )
+    dream = with_seed(_settings(typed, sources))
     wanted = [plain(one) for one in objectives] or ([dream.objective] if "objective" in typed else [])
     if not wanted:
         raise PhospheneError("E_PARAM", "no objective given; name one, such as LAYER:CHANNEL or 'LAYER:*'")
@@ -107,6 +105,13 @@ def visualize(
         targets.shown, **units.ending(work, began, [one for one, _ in found], targets, figures), **ended
     )
     return interrupt.stop.code if interrupt.stop.signal else 0
+
+
+def _settings(typed: dict[str, Any], sources: Sources) -> Dream:
+    """With the defaults of the param that is chosen, wherever that was."""
+    files = {"look": sources.preset, "config": sources.config}
+    param = settings.gather(typed, **files, base=VISUALIZE).dream.param
+    return settings.gather(typed, **files, base=VISUALIZE | FOR_PARAM.get(param, {})).dream
 
 
 def _check_together(variants: int, interpolate: int, wanted: Sequence[str], photo: str) -> None:

@@ -22,7 +22,7 @@ class Cppn(Param):
     twice as many channels; the last layer starts at zero, a grey picture.
     """
 
-    rate = 0.005
+    rate = 0.01
 
     def __init__(self, count: int, size: tuple[int, int], planes: int = 3) -> None:
         super().__init__(count, size, planes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from numpy.random import RandomState
 from torch import Tensor, nn
@@ -38,8 +40,9 @@ class Maco(Param):
         return colored(spread * standardised(channels))
 
     def scatter(self, randoms: list[RandomState]) -> None:
+        """Normal phases of deviation π: of deviation 1, as in the paper, waves begin in step, a white corner."""
         with torch.no_grad():
-            self.phase.copy_(standardised(normal(randoms, *self.phase.shape[1:])))
+            self.phase.copy_(math.pi * standardised(normal(randoms, *self.phase.shape[1:])))
 
     def fit(self, image: Tensor) -> None:
         """The picture's phases: its outlines, with other contrasts."""
