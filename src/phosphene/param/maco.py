@@ -40,7 +40,7 @@ class Maco(Param):
         return colored(spread * standardised(channels))
 
     def scatter(self, randoms: list[RandomState]) -> None:
-        """Normal phases of deviation π: of deviation 1, as in the paper, waves begin in step, a white corner."""
+        """Normal phases of deviation π: with the paper's 1 all waves begin in step, a white corner."""
         with torch.no_grad():
             self.phase.copy_(math.pi * standardised(normal(randoms, *self.phase.shape[1:])))
 
