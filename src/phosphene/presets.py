@@ -1,4 +1,4 @@
-"""Named looks, and how a visualization and a zoom differ from a dream: settings by name."""
+"""Named looks, and how a visualization differs from a dream: settings by name."""
 
 from __future__ import annotations
 
@@ -17,5 +17,45 @@ VISUALIZE: dict[str, Any] = {
 }
 
 
-# Beyond that, for a param: found by looking
-FOR_PARAM: dict[str, dict[str, Any]] = {"pixel": {"smooth": 1.5}}
+PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "classic": (
+        "the 2015 notebook, exactly, on BVLC GoogLeNet (needs --weights)",
+        {
+            "model": "bvlc_googlenet",
+            "objective": "inception_4c/output",
+            "octaves": 4,
+            "octave_scale": 1.4,
+            "steps": 10,
+            "step_size": 1.5,
+            "jitter": 32,
+            "smooth": 0.0,
+            "laplacian": 0,
+            "balance": False,
+            "notebook_edges": True,
+        },
+    ),
+    "animals": ("puppies, whales, birds and eyes: the default look", {"objective": "blocks.4.1"}),
+    "creatures": ("whole faces of animals, in twice the time", {"objective": "blocks.4.1 + blocks.4.3"}),
+    "puppies": ("dogs and their noses", {"model": "efficientnet_lite0", "objective": "blocks.4.2"}),
+    "eyes": (
+        "eyes, coils and ornaments",
+        {"model": "efficientnet_lite0", "objective": "blocks.4.2 + blocks.3.2"},
+    ),
+    "buildings": ("towers, domes, shells and spheres", {"objective": "blocks.4.1 + blocks.5.1"}),
+    "wildcats": ("spots, fur and feathers that follow the photo", {"objective": "blocks.5.1"}),
+    "orchard": ("berries, leaves and baskets", {"objective": "blocks.5.0"}),
+    "scales": ("scales, coils and weave", {"objective": "blocks.3.2"}),
+    "ribbons": ("stripes that run around everything", {"objective": "blocks.3.0"}),
+    "glass": ("leaded panes, as in a church window", {"objective": "blocks.2.1"}),
+    "glossy": (
+        "animals, smooth and shining: every frequency band of the gradient made equal",
+        {"objective": "blocks.4.1", "laplacian": 2, "smooth": 0.8, "steps": 12},
+    ),
+}
+
+
+def preset(name: str) -> dict[str, Any]:
+    """The settings that a named look changes."""
+    if name not in PRESETS:
+        raise PhospheneError("E_PARAM", f"there is no preset {name!r}; expected one of {', '.join(PRESETS)}")
+    return dict(PRESETS[name][1])
