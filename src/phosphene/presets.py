@@ -16,6 +16,12 @@ VISUALIZE: dict[str, Any] = {
     "smooth": 0.0,
 }
 
+# Beyond that, for a param: found by looking
+FOR_PARAM: dict[str, dict[str, Any]] = {"pixel": {"smooth": 1.5}}
+
+# How a frame of a `zoom` differs from a dream: it goes on from a picture that is dreamed on already
+ZOOM: dict[str, Any] = {"steps": 4, "step_size": 1.5}
+
 
 PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "classic": (
