@@ -42,6 +42,7 @@ def make(
     range_=0,
     sar=None,
     sounds=1,
+    languages=(),
     **more,
 ):
     """A film at `path`; `times` are the ticks of its stills, `color` is the matrix."""
@@ -61,6 +62,8 @@ def make(
         if rotation:
             stream.set_display_rotation(rotation)
         audio = [film.add_stream(sound, rate=48000, layout="mono") for _ in range(sounds if sound else 0)]
+        for track, language in zip(audio, languages, strict=False):
+            track.metadata["language"] = language
         deep = (
             not pix_fmt.startswith(("yuvj", "rgb8", "bgr")) and av.VideoFormat(pix_fmt).components[0].bits > 8
         )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 UNKNOWN, LIMITED, FULL = 2, 1, 2  # of primaries, trc and matrix; the ranges
+WHITE = 255 << 8  # what swscale takes for white in 16 bits
 HD = 720  # rows from which a film that doesn't say so is Rec. 709
 SPACES = {
     1: Colorspace.ITU709,
@@ -59,6 +60,15 @@ def levels(color: Color, pix_fmt: str) -> ColorRange:
     return ColorRange.JPEG if color.range == FULL else ColorRange.MPEG
 
 
+def _scaled(pixels: Array, white: int, to: int) -> Array:
+    """uint16 `pixels` with `white` where `to` is asked for."""
+    if white == to:
+        return pixels
+    moved = np.minimum(pixels.astype(np.float32) * np.float32(to / white), 65535)
+    levels: Array = np.rint(moved).astype(np.uint16)
+    return levels
+
+
 class Pixels:
     """Frames to RGB pixels."""
 
@@ -83,7 +93,12 @@ class Pixels:
             interpolation=EXACT,
             threads=1,
         )
-        return np.ascontiguousarray(np.rot90(out.to_ndarray(), turns))
+        pixels: Array = out.to_ndarray()
+        if pixels.dtype == np.uint16 and not is_rgb(frame.format.name):
+            full = levels(self.color, frame.format.name) == ColorRange.JPEG
+            white = ((1 << bits) - 1) << (16 - bits) if full else WHITE
+            pixels = _scaled(pixels, white, 65535)
+        return np.ascontiguousarray(np.rot90(pixels, turns))
 
 
 class Frames:
@@ -96,6 +111,8 @@ class Frames:
     def __call__(self, pixels: Array) -> av.VideoFrame:
         """The frame of `[H, W, 3]` RGB, upright, uint8 or uint16, turned as it is stored."""
         stored = np.ascontiguousarray(np.rot90(pixels, -(self.rotation // 90) % 4))
+        if stored.dtype == np.uint16 and not is_rgb(self.pix_fmt):
+            stored = _scaled(stored, 65535, WHITE)
         kind = "rgb24" if stored.dtype == np.uint8 else "rgb48le"
         frame = av.VideoFrame.from_ndarray(stored, kind)
         frame.color_range = ColorRange.JPEG

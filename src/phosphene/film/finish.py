@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import av
+from av.bitstream import BitStreamFilterContext
 from av.packet import Packet
 
 from phosphene.film.kinds import Plan
@@ -17,6 +19,7 @@ from phosphene.film.sound import Sound
 from phosphene.film.source import Facts, opened, tick
 
 THEIRS = {"encoder", "major_brand", "minor_version", "compatible_brands", "comment", "duration"}
+MOST_UNITS = 10_000_000
 Times = list[tuple[int, int]]
 
 
@@ -39,12 +42,12 @@ def join(
     """Write the film to `target`; errors are those of PyAV and of the system."""
     base = plan.way.time_base
     with ExitStack() as stack:
-        first = stack.enter_context(av.open(str(pieces[0].path)))
+        part = stack.enter_context(av.open(str(pieces[0].path)))
         out = stack.enter_context(
-            av.open(str(target), "w", format=plan.container, container_options=_options(plan))
+            av.open(str(target), "w", format=plan.container, container_options=_options(plan, sound))
         )
-        video: Any = out.add_stream_from_template(first.streams.video[0], opaque=True)
-        video.time_base = base
+        video: Any = out.add_stream_from_template(part.streams.video[0], opaque=True)
+        video.time_base = 1 / plan.way.rate if plan.container == "avi" else base
         context = video.codec_context
         context.sample_aspect_ratio = plan.way.sample_aspect_ratio
         context.color_primaries, context.color_trc = plan.color.primaries, plan.color.trc
@@ -57,26 +60,53 @@ def join(
         comment = recipe or plan.way.recipe
         if comment:
             out.metadata["comment"] = comment
-        shift = Fraction(0)
+        first, shift = pieces[0].times[0][0], 0
+        if start > 0:  # the first still comes when the source's first did
+            shift = first - (sound.start if sound else 0)
         beside: Iterator[Packet[Any]] = iter(())
         if sound is not None:
             film = stack.enter_context(opened(sound.path))
             tracks = Sound(film, out, plan.container)
-            lowest = Fraction(-(2**31)) if start <= 0 else tick(sound, start) * sound.time_base
-            highest = None if end is None else tick(sound, end) * sound.time_base
-            if start > 0:
-                shift = (tick(sound, start) - sound.start) * sound.time_base
-            elif end is None:
+            since = first * base if start > 0 else None
+            until = None if end is None else tick(sound, end) * sound.time_base
+            if since is None and until is None:
                 out.set_chapters(film.chapters())
-            beside = tracks.packets(lowest, highest, shift)
-        for packet in _in_turn(_pictures(pieces, base, round(shift / base)), beside, video):
+            beside = tracks.packets(since, until, shift * base)
+        pictures = _pictures(pieces, base, shift)
+        if plan.container == "avi":
+            pictures = _for_avi(pictures, part.streams.video[0], video)
+        for packet in _in_turn(pictures, beside, video):
             out.mux(packet)
 
 
-def _options(plan: Plan) -> dict[str, str]:
+def steady(plan: Plan, pieces: Sequence[Piece]) -> bool:
+    """Whether the stills come at the film's rate, give or take half a still."""
+    times = [pts for piece in pieces for pts, _ in piece.times]
+    return all(
+        abs((pts - times[0]) * plan.way.time_base * plan.way.rate - index) < Fraction(1, 2)
+        for index, pts in enumerate(times)
+    )
+
+
+def _for_avi(pictures: Iterator[Packet[Any]], stream: Any, video: Any) -> Iterator[Packet[Any]]:
+    """The packets one tick after the other, H.264 with start codes and without a header."""
+    codes = None
+    if stream.codec_context.name == "h264":
+        codes, video.codec_context.extradata = BitStreamFilterContext("h264_mp4toannexb", stream), None
+    for index, packet in enumerate(pictures):
+        for one in codes.filter(packet) if codes else (packet,):
+            one.time_base, one.pts, one.dts, one.duration = video.time_base, index, index, 1
+            yield one
+
+
+def _options(plan: Plan, sound: Facts | None) -> dict[str, str]:
+    if plan.container in ("matroska", "webm"):
+        return {"avoid_negative_ts": "disabled"}  # sound that begins before the picture doesn't move it
     if plan.container not in ("mp4", "mov"):
         return {}
-    options = {"movflags": "+faststart"}
+    units = [plan.way.time_base.denominator, *(sound.units if sound else ())]
+    movie = math.lcm(*units)  # in it the file says when each stream begins; 1/1000 s if nothing is said
+    options = {"movflags": "+faststart", "movie_timescale": str(movie if movie < MOST_UNITS else 90_000)}
     if plan.way.time_base.denominator >= 600:
         options["video_track_timescale"] = str(plan.way.time_base.denominator)
     return options

@@ -13,7 +13,7 @@ from typing import Any
 import av
 
 from phosphene.errors import PhospheneError
-from phosphene.film.convert import FULL, LIMITED, Color, is_rgb
+from phosphene.film.convert import FULL, HD, LIMITED, UNKNOWN, Color, is_rgb
 from phosphene.film.source import Facts
 from phosphene.picture import shown
 
@@ -139,6 +139,8 @@ def plan(output: str, way: Way) -> Plan:
         color = Color(way.color.primaries, way.color.trc, 0, FULL)
     elif color.matrix == 0:
         color = REC709
+    elif codec == "prores" and color.matrix == UNKNOWN:  # its files have to say
+        color = replace(color, matrix=1 if size[1] >= HD else 6)
     return Plan("film", container, codec, pix_fmt, bits, way, color, rotation, tuple(notes))
 
 
@@ -213,5 +215,5 @@ def options(codec: str, quality: float | None) -> dict[str, str]:
         },
         "av1": {"crf": str(round(float(crf))), "preset": "8", "svtav1-params": "lp=4"},
         "prores": {"profile": "hq", "vendor": "apl0"},
-        "ffv1": {"level": "3", "g": "1", "slices": "4", "slicecrc": "1"},
+        "ffv1": {"g": "1", "slicecrc": "1"},
     }[codec]

@@ -27,7 +27,7 @@ class Numbered(Folder):
         self.name = named.name if SEQUENCE.search(named.name) else IN_A_FOLDER
         self.place = named.parent if SEQUENCE.search(named.name) else named
 
-    def keep(self, pixels: NDArray[Any], pts: int) -> None:
+    def keep(self, pixels: NDArray[Any]) -> None:
         done, data = cv2.imencode(".png", pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 4])
         assert done
         with atomic.write(self.place / (self.name % self.next), overwrite=True) as file:

@@ -32,24 +32,24 @@ class Part:
         self.half = path.with_name(path.name + ".half")
         width, height = plan.stored
         self.frames = Frames(plan.color, height, plan.rotation, plan.pix_fmt)
-        self.base = plan.way.time_base
+        rate = plan.way.rate.limit_denominator(100_000)
         self.file: OutputContainer = av.open(str(self.half), "w", format="matroska")
         stream: Any = self.file.add_stream(
-            ENCODERS[plan.codec], rate=plan.way.rate, options=options(plan.codec, plan.way.quality)
+            ENCODERS[plan.codec], rate=rate, options=options(plan.codec, plan.way.quality)
         )
         stream.width, stream.height, stream.pix_fmt = width, height, plan.pix_fmt
         context = stream.codec_context
-        context.time_base, context.max_b_frames, context.gop_size = self.base, 0, LENGTH
+        context.time_base, context.max_b_frames, context.gop_size = 1 / rate, 0, LENGTH
         context.thread_count = THREADS
         context.sample_aspect_ratio = plan.way.sample_aspect_ratio
         context.color_primaries, context.color_trc = plan.color.primaries, plan.color.trc
         context.colorspace, context.color_range = plan.color.matrix, plan.color.range
         self.stream = stream
 
-    def add(self, pixels: NDArray[Any], pts: int) -> None:
+    def add(self, pixels: NDArray[Any]) -> None:
         """Encode one more still, `[H, W, 3]` RGB, upright."""
         frame = self.frames(pixels)
-        frame.pts, frame.time_base = pts, self.base
+        frame.pts, frame.time_base = self.count, self.stream.codec_context.time_base
         self._write(self.stream.encode(frame))
         self.count += 1
 
@@ -71,7 +71,7 @@ class Part:
         self.half.unlink(missing_ok=True)
 
     def _write(self, packets: list[Packet[Any]]) -> None:
-        for packet in packets:  # the times are kept elsewhere: Matroska would round them
+        for packet in packets:  # the stills' own times are kept elsewhere: Matroska would round them
             packet.stream, packet.time_base = self.stream, MS
             packet.pts = packet.dts = 40 * self.written
             self.file.mux(packet)

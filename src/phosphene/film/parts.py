@@ -33,6 +33,7 @@ from phosphene.film.part import LENGTH, Part, packets
 from phosphene.picture import atomic, shown
 
 Array = NDArray[Any]
+OFTEN = 4  # stills after which the state is saved though more are waiting; divides a part's
 STATE, SO_FAR, FINISHED = "state.safetensors", "so-far.mkv", "finished.json"
 OURS = re.compile(
     r"(\d{8}\.png|part-\d{5}\.mkv(\.half)?|times-\d{5}\.json|so-far\.mkv(\.half)?"
@@ -47,6 +48,7 @@ class Folder:
         self.path, self.plan = path, plan
         self.identity = {**identity, **plan.identity}
         self.next, self.state, self.times = 0, dict[str, Any](), Times()
+        self.unsaved: Mapping[str, Any] | None = None
 
     def resume(self) -> None:
         """Take up what the folder has; E_CHECKPOINT for another run's."""
@@ -59,16 +61,23 @@ class Folder:
         """Keep one more still, and the state after it if the film should `settle` here."""
         if self.next % LENGTH == 0:
             self.times = []
-        self.keep(pixels, pts)
+        self.keep(pixels)
         self.times.append((pts, duration))
         self.next += 1
-        if settle or self.next % LENGTH == 0:
-            ours = {"next": self.next, "times": self.times}
-            checkpoint.save(self.path / STATE, {**state, "reel": ours}, self.identity)
+        self.unsaved = state
+        if settle or self.next % OFTEN == 0:
+            self.settle()
         if self.next % LENGTH == 0:
             self.full()
 
-    def keep(self, pixels: Array, pts: int) -> None:
+    def settle(self) -> None:
+        """Bring the state after the last still to the disk."""
+        if self.unsaved is not None:
+            ours = {"next": self.next, "times": self.times}
+            checkpoint.save(self.path / STATE, {**self.unsaved, "reel": ours}, self.identity)
+            self.unsaved = None
+
+    def keep(self, pixels: Array) -> None:
         """Bring one still, `[H, W, 3]`, to the disk."""
         raise NotImplementedError
 
@@ -82,7 +91,7 @@ class Folder:
         """Remove what a run has left here, and the folder if nothing else is in it."""
         if not self.path.is_dir():
             return
-        for one in sorted(self.path.iterdir(), key=lambda one: one.name == STATE):  # the state last
+        for one in sorted(self.path.iterdir(), key=lambda one: one.name != STATE):  # the state first
             if OURS.fullmatch(one.name) and not one.is_dir():
                 one.unlink(missing_ok=True)
         with suppress(OSError):
@@ -119,14 +128,14 @@ class Parts(Folder):
         """All parts; the last, which may be short, is closed by now."""
         return [Piece(self.file(number), self._times(number)) for number in range(-(-self.next // LENGTH))]
 
-    def keep(self, pixels: Array, pts: int) -> None:
+    def keep(self, pixels: Array) -> None:
         done, data = cv2.imencode(".png", pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
         assert done
         with (self.path / f"{self.next:08d}.png").open("wb") as file:
             file.write(data.tobytes())
             file.flush()
             os.fsync(file.fileno())
-        self._encode(pixels, pts)
+        self._encode(pixels)
 
     def full(self) -> None:
         self._close()
@@ -147,10 +156,10 @@ class Parts(Folder):
                 watched, self.watched = self.watched, None
                 watched.close()
 
-    def _encode(self, pixels: Array, pts: int) -> None:
+    def _encode(self, pixels: Array) -> None:
         if self.part is None:
             self.part = Part(self.file(self.next // LENGTH), self.plan)
-        self.part.add(pixels, pts)
+        self.part.add(pixels)
 
     def _fill(self, first: int, until: int) -> None:
         """Encode the stills of a part again from their pictures."""
@@ -164,7 +173,7 @@ class Parts(Folder):
                 )
             if self.part is None:
                 self.part = Part(self.file(first // LENGTH), self.plan)
-            self.part.add(np.ascontiguousarray(pixels[..., ::-1]), self.times[index - first][0])
+            self.part.add(np.ascontiguousarray(pixels[..., ::-1]))
 
     def _close(self) -> None:
         assert self.part is not None

@@ -170,7 +170,10 @@ class Reel:
         overwrite = self.overwrite or self._ours()
         try:
             if self.plan.kind == "film":
-                finish.join(part, self.plan, folder.pieces(), self.sound, self.start, self.end, recipe)
+                pieces = folder.pieces()
+                finish.join(part, self.plan, pieces, self.sound, self.start, self.end, recipe)
+                if self.plan.container == "avi" and not finish.steady(self.plan, pieces):
+                    self.notes.append("AVI has one frame rate: some stills are shown at other times")
             else:
                 self.notes += animate.write(part, self.plan, folder.pieces())
             with part.open("rb+") as file:
@@ -196,6 +199,7 @@ class Reel:
             with faults(self.path):
                 while (item := self._waiting.get()) is not None:
                     self.folder.add(*item, settle=self._waiting.empty())
+                self.folder.settle()
         except BaseException as error:
             self._error = error
 

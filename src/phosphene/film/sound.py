@@ -48,7 +48,7 @@ class Sound:
                 copy.disposition = stream.disposition
                 self.to[stream.index] = copy
 
-    def packets(self, start: Fraction, end: Fraction | None, shift: Fraction) -> Iterator[Packet[Any]]:
+    def packets(self, start: Fraction | None, end: Fraction | None, shift: Fraction) -> Iterator[Packet[Any]]:
         """The packets from `start` up to `end`, in seconds of the source, all of them `shift` earlier."""
         streams = [self.film.streams[index] for index in self.to]
         found, failed = self.film.demux(*streams) if streams else iter(()), 0
@@ -64,7 +64,7 @@ class Sound:
             if not packet.size or at is None:
                 continue
             failed, seconds = 0, at * packet.time_base
-            if seconds < start or (end is not None and seconds >= end):
+            if (start is not None and seconds < start) or (end is not None and seconds >= end):
                 continue
             ticks = round(shift / packet.time_base)
             packet.pts = None if packet.pts is None else packet.pts - ticks

@@ -46,6 +46,7 @@ class Facts:
     sample_aspect_ratio: Fraction
     color: Color
     audio: tuple[str, ...] = ()  # the codec of each stream of sound
+    units: tuple[int, ...] = ()  # of time in a second, of each stream of sound
     subtitles: tuple[str, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
     stream: int = 0  # the picture's, among all streams
@@ -104,6 +105,7 @@ def look(path: str | os.PathLike[str]) -> Facts:
                 int(first.color_range),
             ),
             audio=tuple(_codec(one) for one in film.streams.audio),
+            units=tuple(one.time_base.denominator for one in film.streams.audio if one.time_base),
             subtitles=tuple(_codec(one) for one in film.streams.subtitles),
             metadata=dict(film.metadata),
             stream=stream.index,
@@ -146,6 +148,7 @@ def stills(
             if start > 0 and pts < begin:
                 continue
             if stop is not None and pts >= stop:
+                until = pts
                 break
             index += 1
             if index % every:
@@ -154,11 +157,9 @@ def stills(
                 yield _still(held, pts, facts, pixels, size)
             held = index // every, pts, frame
         else:
-            stop = None if last is None or stop is None else min(stop, last + lasts)
-            if last is not None and stop is None:
-                stop = last + lasts
+            until = 0 if last is None else last + lasts
         if held is not None and held[0] >= skip:
-            yield _still(held, max(held[1] + 1, stop or 0), facts, pixels, size)
+            yield _still(held, max(held[1] + 1, until), facts, pixels, size)
     if notes is not None:
         notes.extend(f"{count} {what}" for what, count in damage.items())
 
