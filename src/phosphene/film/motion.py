@@ -157,20 +157,22 @@ def _along(image: Tensor, axis: int, taps: Tensor, weights: Tensor) -> Tensor:
 
 
 def _turned(image: Tensor, resample: str, scale: float, y: Tensor, x: Tensor) -> Tensor:
+    """Pixels lie as neighbours while they are gathered, all of their channels together."""
     height, width = image.shape[-2:]
-    flat = image.flatten(-2)
-    out = torch.empty_like(image)
+    flat = image.permute(2, 3, 0, 1).reshape(height * width, -1)
+    out = torch.empty_like(flat)
     for top in range(0, height, ROWS):
         rows, by_row = _taps(resample, y[top : top + ROWS], scale, height)
         columns, by_column = _taps(resample, x[top : top + ROWS], scale, width)
-        strip = torch.zeros_like(out[..., top : top + ROWS, :])
-        for row, by in zip(rows, by_row, strict=True):
-            for column, over in zip(columns, by_column, strict=True):
-                place = (row * width + column).flatten().to(image.device)
-                weight = (by * over).to(image.device, image.dtype)
-                strip.addcmul_(flat.index_select(-1, place).view(strip.shape), weight)
-        out[..., top : top + ROWS, :] = strip
-    return out
+        place = (rows[:, None] * width + columns).flatten(0, 1).flatten(1).T
+        weight = (by_row[:, None] * by_column).flatten(0, 1).flatten(1).T
+        out[top * width : (top + ROWS) * width] = F.embedding_bag(
+            place.to(image.device).contiguous(),
+            flat,
+            per_sample_weights=weight.to(image.device, image.dtype).contiguous(),
+            mode="sum",
+        )
+    return out.view(height, width, *image.shape[:2]).permute(2, 3, 0, 1).contiguous()
 
 
 def _taps(resample: str, source: Tensor, scale: float, length: int) -> tuple[Tensor, Tensor]:
