@@ -153,6 +153,11 @@ class TestMoved:
         shrunk = moved(noise, Motion(zoom=-0.3))
         assert shrunk[..., 24:-24, 24:-24].std() > 3 * shrunk[..., :8].std()
 
+    def test_however_it_lies_in_memory(self):
+        image = IMAGE.contiguous(memory_format=torch.channels_last)
+        for motion in (Motion(zoom=-0.1), Motion(zoom=-0.1, rotate=3.0)):
+            assert torch.equal(moved(image, motion), moved(IMAGE, motion))
+
     def test_no_motion_changes_nothing(self):
         assert torch.equal(moved(IMAGE, Motion(zoom=0)), IMAGE)
         assert torch.equal(moved(IMAGE, Motion(), 0.0), IMAGE)

@@ -159,7 +159,7 @@ def _along(image: Tensor, axis: int, taps: Tensor, weights: Tensor) -> Tensor:
 def _turned(image: Tensor, resample: str, scale: float, y: Tensor, x: Tensor) -> Tensor:
     """Pixels lie as neighbours while they are gathered, all of their channels together."""
     height, width = image.shape[-2:]
-    flat = image.permute(2, 3, 0, 1).reshape(height * width, -1)
+    flat = image.permute(2, 3, 0, 1).reshape(height * width, -1).contiguous()
     out = torch.empty_like(flat)
     for top in range(0, height, ROWS):
         rows, by_row = _taps(resample, y[top : top + ROWS], scale, height)

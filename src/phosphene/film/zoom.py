@@ -28,7 +28,7 @@ from phosphene.lens import Lens
 from phosphene.objective import Objective
 from phosphene.state import generator_at
 
-MOST_CONTRAST = 1.25  # of the first picture's: what a steady film is kept under
+MOST_CONTRAST = 1.4  # of the first picture's: what a steady film is kept under
 LEAST_CONTRAST = 0.15  # that a first picture counts for, however dull it is
 
 
@@ -89,7 +89,7 @@ def zoom(
             config, motion, bound = timeline.at(number)
         settings = config.but(**held, tile=now.tile or config.tile, checkpointing=now.checkpointing)
         last, evaluations, notes = _dreamed(before, bound, lens, settings, mask, now.random, number)
-        shown = _steadied(last.full(), now, motion.steady)
+        shown = _steadied(last.full(), now, motion.steady).contiguous()  # as a state that is read back
         now = replace(
             now,
             next=number + 1,
