@@ -98,10 +98,13 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, str]]:
 
 
 def chosen(lens: Lens, layers: Sequence[str], count: int, seed: int = 0) -> list[str]:
-    """`count` channels by chance, each layer as often."""
+    """`count` different channels by chance, each layer as often."""
     random = np.random.RandomState(seed)
-    order = [layers[number % len(layers)] for number in range(count)]
-    return [f"{layer}:{random.randint(lens.channels(layer))}" for layer in sorted(order)]
+    found = []
+    for layer in sorted(layers):
+        share = len(range(layers.index(layer), count, len(layers)))
+        found += [f"{layer}:{number}" for number in random.permutation(lens.channels(layer))[:share]]
+    return found
 
 
 def compared(

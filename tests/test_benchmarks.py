@@ -171,3 +171,13 @@ def test_kinds_of_work_add_up(monkeypatch):
     found, seconds = profile.kinds("tiny", 64)
     assert seconds > 0 and min(found.values()) >= 0
     assert found["convolutions, from the picture"] > 0
+
+
+def test_units_are_drawn_once():
+    class Lens:
+        def channels(self, layer):
+            return {"a": 4, "b": 9}[layer]
+
+    names = units.chosen(Lens(), ("b", "a"), 7)
+    assert len(set(names)) == 7 and [name[0] for name in names] == ["a"] * 3 + ["b"] * 4
+    assert units.chosen(Lens(), ("b", "a"), 7) == names

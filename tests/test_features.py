@@ -6,8 +6,20 @@ import torch
 from networks import Branching
 from phosphene import words
 from phosphene.errors import PhospheneError
-from phosphene.features import batches, plain_score, read, settings, units, visualize
+from phosphene.features import (
+    batches,
+    between,
+    check_room,
+    frames,
+    plain_score,
+    read,
+    settings,
+    units,
+    variants,
+    visualize,
+)
 from phosphene.lens import Lens
+from phosphene.objective import batch
 
 CONFIG = settings(steps=4, seed=1)
 
@@ -87,3 +99,37 @@ def test_a_param_has_defaults_of_its_own():
     assert settings().smooth == 0
     assert settings(param="pixel").smooth == 1.5
     assert settings(param="pixel", smooth=0.5).smooth == 0.5
+
+
+def test_what_does_not_fit_says_how_many_would(lens, monkeypatch):
+    from phosphene import budget, memory
+
+    each = memory.SLACK * memory.taken(bound(lens, "mix:1"), lens, 0, 64, 64) * 64 * 64
+    together = variants(bound(lens, "mix:1")[0], 6)
+    monkeypatch.setattr(budget, "limit", lambda *_: budget.held(lens.device) + int(3.9 * each))
+    monkeypatch.setattr(budget, "held", lambda *_: 0)
+    check_room(together[:3], lens, CONFIG, (64, 64))
+    with pytest.raises(PhospheneError, match=r"6 pictures of 64×64 px .* in which 3 fit"):
+        check_room(together, lens, CONFIG, (64, 64))
+
+
+def test_variants_of_a_photo_differ(lens):
+    photo = torch.rand(3, 40, 40, generator=torch.Generator().manual_seed(0)) * 0.5 + 0.25
+    together = variants(bound(lens, "mix:1")[0], 3)
+    (one, two) = (list(frames(together, lens, CONFIG, (40, 40), photo))[-1].full() for _ in range(2))
+    assert torch.equal(one, two)
+    away = (one[1:] - one[:-1]).abs().mean((1, 2, 3))
+    assert away.min() > 0.01
+    assert len(set(map(float, (one - photo).abs().mean((1, 2, 3))))) == 3
+
+
+def test_from_one_layer_to_another(lens):
+    first, second = bound(lens, "tail:1 - 0.1*tv()", "mix:1")
+    steps = between(first, second, 3)
+    assert steps[1].text == (
+        "0.5*tail:1 - 0.05*tv() + 0.5*mix:1 + 0.125*alignment(mix) + 0.125*alignment(tail)"
+    )
+    assert "alignment(input)" not in variants(second - 0.1 * read("tv()"), 2)[0].text
+    weights = {part.terms[0].text: found for found, part in batch(steps).by_layer()}
+    assert weights["tail:1"] == (1.0, 0.5, 0.0) and weights["mix:1"] == (0.0, 0.5, 1.0)
+    assert weights["alignment(mix)"] == (0.125,) * 3

@@ -78,6 +78,14 @@ def test_balanced_parts_have_the_sizes_of_their_weights():
     )
 
 
+def test_balanced_images_may_have_weights_of_their_own():
+    a, b = noise(2, 3, 8, 9), noise(2, 3, 8, 9, seed=1)
+    found = gradient.balanced([Held(a.clone()), Held(b.clone())], [(2.0, 0.5), 1.0]).image
+    for image, weight in enumerate((2.0, 0.5)):
+        alone = [Held(part[image : image + 1].clone()) for part in (a, b)]
+        assert torch.equal(found[image : image + 1], gradient.balanced(alone, [weight, 1.0]).image)
+
+
 def test_balanced_leaves_a_single_part_alone_and_ignores_zero_parts():
     a = Held(noise(1, 3, 4, 4))
     assert gradient.balanced([a], [7.0]) is a

@@ -10,7 +10,7 @@ from networks import strided, unpadded
 from phosphene import penalty, words
 from phosphene.errors import PhospheneError
 from phosphene.lens import Lens
-from phosphene.objective import MAX_TERMS, Grid, Objective
+from phosphene.objective import MAX_TERMS, Grid, Objective, batch
 
 FIVE_AND_SEVEN = {"a": torch.full((1, 1, 2, 3), 5.0), "b": torch.full((1, 1, 4, 4), 7.0)}
 
@@ -149,6 +149,11 @@ def test_by_layer_groups_terms_and_keeps_the_sum():
     assert [(weight, part.text) for weight, part in groups] == [(3, "2*a:0 + 3*a"), (4, "-4*b:0")]
     total = sum(part(FIVE_AND_SEVEN).item() for _, part in groups)
     assert total == pytest.approx((first + second + third)(FIVE_AND_SEVEN).item())
+
+
+def test_by_layer_has_a_weight_for_each_image_of_a_batch():
+    ways = [0.75 * a() + 0.25 * b(), 0.25 * a() + 0.75 * b(), 2 * b()]
+    assert [weight for weight, _ in batch(ways).by_layer()] == [(0.75, 0.25, 0.0), (0.25, 0.75, 2.0)]
 
 
 def test_layers_and_spread():

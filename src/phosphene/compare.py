@@ -68,8 +68,7 @@ def diversity(layer: str) -> Objective:
         others = alike.sum(2) - alike.diagonal(dim1=1, dim2=2)
         return -others.reshape(-1)
 
-    text = f"diversity({quoted(layer)})"
-    return _together(text, layer, measure, group=text)  # its weight is one beside the unit's
+    return _together(f"diversity({quoted(layer)})", layer, measure)
 
 
 def alignment(layer: str) -> Objective:
@@ -211,5 +210,6 @@ def _name(photo: Photo) -> str:
     return json.dumps("<tensor>" if isinstance(photo, Tensor) else str(photo), ensure_ascii=False)
 
 
-def _together(text: str, layer: str, measure: Callable[[Tensor, int], Tensor], group: str = "") -> Objective:
-    return Objective((Term(text, layer, measure, spread=False, together=True, group=group),))
+def _together(text: str, layer: str, measure: Callable[[Tensor, int], Tensor]) -> Objective:
+    """A group of its own, so that its weight is one beside the unit's, whatever a layer's sizes."""
+    return Objective((Term(text, layer, measure, spread=False, together=True, group=text),))

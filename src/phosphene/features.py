@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,9 @@ from phosphene.presets import FOR_PARAM, VISUALIZE
 
 SHARE = 0.6  # of the memory there is, for a batch's gradient
 MOST = {"cpu": 8, "cuda": 64}  # pictures: more at once take no less time each
-DIFFER = 0.5  # of the unit's own gradient, among variants
-ALIKE = 1.0
+DIFFER = 0.4  # of the unit's own gradient, among variants: they reach some 90 % of its activation
+ALIKE = 0.25  # likewise among steps from one to another: either end reaches some 95 %
+APART = 0.02  # deviation of the noise by which variants of a photo differ at first
 Size = tuple[int, int]
 
 
@@ -39,6 +42,7 @@ class Seen:
     score: float  # where one sees through it, over grey
     opacity: Tensor | None = None  # `[H, W]`, 0..1
     notes: tuple[str, ...] = ()
+    ended: bool = True  # by itself, after its last step
 
 
 def visualize(
@@ -92,14 +96,19 @@ def mosaic(images: Sequence[Tensor], columns: int) -> Tensor:
 
 def variants(objective: Objective, count: int) -> list[Objective]:
     """`count` times the same, and as different as may be: one batch."""
-    layer = next(iter(sorted(objective.layers)))
-    return [objective + DIFFER * diversity(layer)] * count
+    return [objective + _every(diversity, objective.layers, DIFFER)] * count
 
 
 def between(first: Objective, second: Objective, count: int) -> list[Objective]:
     """From one objective to the other in `count` steps that look alike: one batch."""
-    layer = next(iter(sorted(first.layers)))
-    return [one + ALIKE * alignment(layer) for one in interpolation(first, second, count).each()]
+    alike = _every(alignment, first.layers | second.layers, ALIKE)
+    return [one + alike for one in interpolation(first, second, count).each()]
+
+
+def _every(word: Callable[[str], Objective], layers: Iterable[str], weight: float) -> Objective:
+    """Of each of these layers, but for the picture itself; together of that weight."""
+    names = sorted(set(layers) - {"input"}) or sorted(layers)
+    return reduce(add, [weight / len(names) * word(name) for name in names])
 
 
 def read(objective: Objective | str) -> Objective:
@@ -130,15 +139,37 @@ def batches(
 
 def room(objectives: Sequence[Objective], lens: Lens, config: Dream, size: Size) -> int:
     """How many pictures at once fit into memory, and are quick."""
-    most = MOST.get(lens.device.type, 8)
     if len(objectives) == 1:
         return 1
+    fit = SHARE * _left(config, lens) // _each(objectives, lens, config, size)
+    return int(min(MOST.get(lens.device.type, 8), max(1, fit)))
+
+
+def check_room(objectives: Sequence[Objective], lens: Lens, config: Dream, size: Size) -> None:
+    """E_MEMORY unless all of these, which are to be one batch, fit into memory together."""
+    count, left = len(objectives), _left(config, lens)
+    each = memory.SLACK * _each(objectives, lens, config, size)
+    fit = max(0, int(memory.MARGIN * left // each))
+    if fit < count:
+        raise PhospheneError(
+            "E_MEMORY",
+            f"{count} pictures of {size[1]}×{size[0]} px at once would take about "
+            f"{count * each / 1e9:.2f} GB more; {max(0, left) / 1e9:.2f} GB are left, in which {fit} fit; "
+            "give fewer, a smaller --size, --checkpointing, or a larger --max-memory",
+        )
+
+
+def _each(objectives: Sequence[Objective], lens: Lens, config: Dream, size: Size) -> float:
+    """Bytes of a picture's gradient: of the objective that looks deepest."""
     place = {layer: number for number, layer in enumerate(lens.layers)}
     deepest = max(objectives, key=lambda one: max(place.get(layer, 0) for layer in one.layers))
-    pixels = size[0] * size[1]
-    each = memory.taken([deepest], lens, config.seed or 0, *size, config.checkpointing) * pixels
-    limit = budget.limit(config.max_memory, lens.device) - budget.held(lens.device)
-    return int(min(most, max(1, SHARE * limit // max(1, each))))
+    taken = memory.taken([deepest], lens, config.seed or 0, *size, config.checkpointing)
+    return max(1.0, taken * size[0] * size[1])
+
+
+def _left(config: Dream, lens: Lens) -> int:
+    """Bytes that may still be taken."""
+    return budget.limit(config.max_memory, lens.device) - budget.held(lens.device)
 
 
 def frames(
@@ -148,10 +179,13 @@ def frames(
     count = len(objectives)
     joined = batch(objectives) if count > 1 else objectives[0]
     differ = any(term.text.startswith("diversity(") for term in joined.terms)
-    start: Noise | Tensor = Noise(count, *size, numbers=tuple(range(count)) if differ else (0,) * count)
+    noise = Noise(count, *size, numbers=tuple(range(count)) if differ else (0,) * count)
+    start: Noise | Tensor = noise
     if photo is not None:
         image = photo.reshape(1, *photo.shape[-3:])
         start = torch.nn.functional.interpolate(image, size=size, mode="area").expand(count, -1, -1, -1)
+        if differ:  # else what makes them differ would be the same for all of them
+            start = (start + noise.image(APART, config.seed or 0)).clamp(0, 1)
     return dream(start, joined, lens, config)
 
 
@@ -162,7 +196,7 @@ def seen(frame: Frame, numbers: Sequence[int], objectives: Sequence[Objective], 
         objective, image = objectives[number], images[index]
         opacity = None if frame.opacity is None else frame.opacity[index, 0].cpu()
         score = plain_score(objective.single(), over_grey(image, opacity)[None], lens)
-        yield Seen(number, objective.text, image, score, opacity, frame.notes)
+        yield Seen(number, objective.text, image, score, opacity, frame.notes, frame.done)
 
 
 def over_grey(image: Tensor, opacity: Tensor | None) -> Tensor:

@@ -39,8 +39,10 @@ def scaled(g: Canvas, average: Tensor, size: float, weight: Canvas | None) -> Ca
     return g.view(g.shape, rows)
 
 
-def balanced(parts: Sequence[Canvas], weights: Sequence[float]) -> Canvas:
+def balanced(parts: Sequence[Canvas], weights: Sequence[float | Sequence[float]]) -> Canvas:
     """The gradients of several layers, each brought to mean size 1 and weighed; one stays as it is.
+
+    A part's weight is one for all images, or one for each.
 
     After crowsonkb/deep_dream, but with the norm taken over the whole image. A part that is zero
     adds nothing. Parts in memory are overwritten, as a large picture's take much.
@@ -48,11 +50,15 @@ def balanced(parts: Sequence[Canvas], weights: Sequence[float]) -> Canvas:
     if len(parts) == 1:
         return parts[0]
     sizes = [mean_size(g).clamp_min(torch.finfo(torch.float32).tiny) for g in parts]
+    factors = [
+        weight if isinstance(weight, float) else torch.tensor(weight).view(-1, 1, 1, 1).to(size)
+        for weight, size in zip(weights, sizes, strict=True)
+    ]
 
     def rows(top: int, bottom: int) -> Tensor:
         total, *others = (
-            g.rows(top, bottom).div_(size).mul_(weight)
-            for g, size, weight in zip(parts, sizes, weights, strict=True)
+            g.rows(top, bottom).div_(size).mul_(factor)
+            for g, size, factor in zip(parts, sizes, factors, strict=True)
         )
         for other in others:
             total.add_(other)

@@ -201,17 +201,27 @@ class Objective:
         terms = (term for term in self.terms if term.image in (None, first))
         return Objective(tuple(replace(term, image=None) for term in terms))
 
-    def by_layer(self) -> list[tuple[float, Objective]]:
-        """The parts that watch the same layer, each with its largest weight: what is balanced."""
+    def by_layer(self) -> list[tuple[float | tuple[float, ...], Objective]]:
+        """The parts that watch the same layer, each with its largest weight: what is balanced.
+
+        In a batch with objectives of their own every image has a weight, else there is one for all.
+        """
         groups: dict[str, list[Term]] = {}
         for term in self.terms:
             groups.setdefault(term.group or term.layer, []).append(term)
         watched = [(term.image, term.group or term.layer) for term in self.terms]
         if None not in dict(watched) and len(set(watched)) == len(dict(watched)):
             return [(1.0, self)]  # no image of the batch has anything to balance
-        return [
-            (max(abs(term.weight) for term in terms), Objective(tuple(terms))) for terms in groups.values()
-        ]
+        own = any(term.image is not None for term in self.terms)
+        images = range(len(self.each()) if own else 1)
+        found: list[tuple[float | tuple[float, ...], Objective]] = []
+        for terms in groups.values():
+            sizes = [
+                max((abs(term.weight) for term in terms if term.image in (None, image)), default=0.0)
+                for image in images
+            ]
+            found.append((tuple(sizes) if own else sizes[0], Objective(tuple(terms))))
+        return found
 
     def bind(self, lens: Lens) -> Objective:
         """The same objective with its names resolved in `lens`.

@@ -1,11 +1,15 @@
 """`phosphene visualize`: pictures that belong together, and photos that objectives read."""
 
+import os
+import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny import make_photo
 
+from phosphene import engine, features
 from phosphene.picture import open_picture, read_recipe
 from phosphene.recipe import Recipe
 
@@ -35,11 +39,47 @@ def test_interpolation_goes_from_one_to_the_other(run):
     assert run("visualize", MODEL, *wanted, "--interpolate", "3", "-o", "i/", *PLAIN).code == 0
     names = sorted(Path("i").iterdir())
     text = Recipe.from_text(read_recipe(names[1])).dream.objective
-    assert "0.5*blocks.1.1:3 + 0.5*blocks.1.1:4 + alignment(blocks.1.1)" in text
+    assert "0.5*blocks.1.1:3 + 0.5*blocks.1.1:4 + 0.25*alignment(blocks.1.1)" in text
     first, middle, last = (pixels(name) for name in names)
     away = [np.abs(first - one).mean() for one in (middle, last)]
     assert 0 < away[0] < away[1]
     assert again(run, str(names[1]))
+
+
+def test_variants_of_a_photo_come_again(run, photo):
+    wanted = ["blocks.1.1:3", "--variants", "2", "--photo", photo]
+    assert run("visualize", MODEL, *wanted, "-o", "v/", *PLAIN).code == 0
+    names = sorted(Path("v").iterdir())
+    assert not np.array_equal(pixels(names[0]), pixels(names[1]))
+    shutil.copy(photo, "v")
+    assert again(run, str(names[1]))
+
+
+def test_a_range_may_be_both_ends(run):
+    assert run("visualize", MODEL, "blocks.1.1:3-4", "--interpolate", "3", "-o", "i.png", *PLAIN).code == 0
+
+
+def test_what_belongs_together_and_does_not_fit(run):
+    wanted = ["blocks.1.1:3", "--variants", "64", "--size", "512", "--max-memory", "1GB"]
+    found = run("visualize", MODEL, *wanted, "-o", "v.png", "--steps", "2", "--no-figures")
+    assert found.code == 2 and "E_MEMORY: 64 pictures of 512×512 px" in found.err and " fit; " in found.err
+
+
+def test_an_interrupted_mosaic_has_grey_tiles(run, photo, monkeypatch):
+    real = engine.dream
+
+    def dream(*arguments, **more):
+        for frame in real(*arguments, **more):
+            os.kill(os.getpid(), signal.SIGINT)
+            yield frame
+
+    monkeypatch.setattr(features, "dream", dream)
+    wanted = f'grid("{photo}", blocks.1.1, cells=2)'
+    found = run("visualize", MODEL, wanted, "-o", "grid.png", *PLAIN, "--batch", "1")
+    assert found.code == 130
+    grid = pixels("grid.png")
+    assert grid[:48, :48].std() > 0 and np.ptp(grid[:, 48:]) == 0 and abs(grid[0, -1, 0] - 0.5) < 0.01
+    assert read_recipe("grid.png") is None
 
 
 def test_a_grid_is_a_mosaic(run, photo):
@@ -91,7 +131,9 @@ def test_contrasts_and_regularisers(run, wanted):
         ["blocks.1.1:3", "--variants", "1"],
         ["blocks.1.1:3", "--interpolate", "3"],
         ["blocks.1.1:3", "blocks.1.1:4", "--interpolate", "3", "--variants", "2"],
-        ["blocks.1.1:3", "--variants", "2", "--photo", "photo.png"],
+        ["blocks.1.1:0-1", "blocks.1.1:4", "--interpolate", "3"],
+        ['grid("photo.png", blocks.1.1)', "--variants", "2"],
+        ['grid("photo.png", blocks.1.1)', "--interpolate", "2"],
         ['2*grid("photo.png", blocks.1.1)'],
         ["blocks.1.1:3", 'grid("photo.png", blocks.1.1)'],
     ],

@@ -69,19 +69,25 @@ def slug(text: str) -> str:
 
 
 def save(work: Work, found: Sequence[tuple[Seen, list[int]]], targets: Places, overwrite: bool) -> None:
+    import torch
+
     from phosphene.features import mosaic, over_grey
+    from phosphene.noise import GREY
     from phosphene.picture import Picture, save_picture
     from phosphene.picture.sheet import contact_sheet
 
     if work.mosaic:
-        if len(found) < len(work.objectives):
-            raise PhospheneError("E_OUTPUT", "the mosaic has gaps, as it was ended before all was made")
-        tiles = mosaic([over_grey(one.image, one.opacity) for one, _ in found], work.mosaic[1])
-        text = visualized(work, found[0][1], 0).to_text()
+        count = len(work.objectives)
+        tile_of = {one.number: over_grey(one.image, one.opacity) for one, _ in found}
+        complete = len(tile_of) == count and all(one.ended for one, _ in found)
+        gap = torch.full_like(found[0][0].image, GREY)
+        tiles = mosaic([tile_of.get(number, gap) for number in range(count)], work.mosaic[1])
+        text = visualized(work, found[0][1], 0).to_text() if complete else ""
         save_picture(targets.files[0], Picture(_pixels(tiles)), recipe=text, overwrite=overwrite)
         return
     if targets.sheet:
-        whole = found[0][1] if len(found) == len(found[0][1]) else []
+        complete = len(found) == len(found[0][1]) and all(one.ended for one, _ in found)
+        whole = found[0][1] if complete else []
         text = visualized(work, whole, -1).to_text() if whole else ""
         made = contact_sheet(
             [(one.objective, _pixels(over_grey(one.image, one.opacity))) for one, _ in found]
@@ -89,7 +95,7 @@ def save(work: Work, found: Sequence[tuple[Seen, list[int]]], targets: Places, o
         save_picture(targets.sheet, Picture(made), recipe=text, overwrite=overwrite)
         return
     for one, numbers in found:
-        text = visualized(work, numbers, numbers.index(one.number)).to_text()
+        text = visualized(work, numbers, numbers.index(one.number)).to_text() if one.ended else ""
         save_picture(targets.files[one.number], _picture(one), recipe=text, overwrite=overwrite)
 
 

@@ -82,7 +82,7 @@ def visualize(
         raise PhospheneError("E_PARAM", "--report is made of figures; leave one of the two flags out")
     talking = Report(events=talk.json, quiet=talk.quiet, verbose=talk.verbose)
     if variants or interpolate:
-        _check_together(variants, interpolate, wanted, photo)
+        _check_together(variants, interpolate)
     work = prepared(dream, wanted, sides(size), plain(photo), variants, interpolate)
     no_figures = no_figures or work.mosaic is not None
     if no_figures and report:
@@ -114,16 +114,12 @@ def _settings(typed: dict[str, Any], sources: Sources) -> Dream:
     return settings.gather(typed, **files, base=VISUALIZE | FOR_PARAM.get(param, {})).dream
 
 
-def _check_together(variants: int, interpolate: int, wanted: Sequence[str], photo: str) -> None:
+def _check_together(variants: int, interpolate: int) -> None:
     for flag, number in (("variants", variants), ("interpolate", interpolate)):
         if number and not 2 <= number <= MOST:
             raise PhospheneError("E_PARAM", f"--{flag} is {number}, expected 2 to {MOST}")
     if variants and interpolate:
         raise PhospheneError("E_PARAM", "--variants and --interpolate don't go together; give one of them")
-    if variants and photo:
-        raise PhospheneError("E_PARAM", "--variants grow from noise; leave --photo out")
-    if interpolate and len(wanted) != 2:
-        raise PhospheneError("E_PARAM", f"--interpolate has {len(wanted)} objectives, expected 2")
 
 
 def prepared(
@@ -148,14 +144,20 @@ def prepared(
     lens = models.of(dream)
     read = [see.read(text) for one in wanted for text in see.units(one, lens)]
     mosaic, title, shape = read[0].terms[0].mosaic, read[0].text, None
+    if mosaic and (variants or interpolate):
+        raise PhospheneError(
+            "E_PARAM", "a grid is a mosaic of its own; leave --variants and --interpolate out"
+        )
+    if interpolate and len(read) != 2:
+        raise PhospheneError("E_PARAM", f"--interpolate has {len(read)} objectives, expected 2")
     if mosaic and len(read) == len(read[0].terms) == 1 and read[0].terms[0].weight == 1:
         read, shape = mosaic(lens)
     bound = [one.bind(lens) for one in read]
     groups: tuple[tuple[int, ...], ...] = ()
-    if variants and not shape:
+    if variants:
         groups = tuple(tuple(range(n * variants, (n + 1) * variants)) for n in range(len(bound)))
         bound = [again for one in bound for again in see.variants(one, variants)]
-    if interpolate and len(bound) == 2:
+    if interpolate:
         groups = (tuple(range(interpolate)),)
         bound = see.between(bound[0], bound[1], interpolate)
     dream = dream.but(
@@ -190,6 +192,8 @@ def climbed(work: Work, batch: int, report: Report) -> list[tuple[Seen, list[int
     groups = [list(group) for group in work.groups] or features.batches(
         work.objectives, work.lens, work.dream, work.size, batch
     )
+    for group in work.groups:
+        features.check_room([work.objectives[n] for n in group], work.lens, work.dream, work.size)
     found: list[tuple[Seen, list[int]]] = []
     photo = None if work.photo is None else work.photo.tensor()[0]
     with interrupt.saving(lambda: None) as stop:
