@@ -159,6 +159,24 @@ class TestKept:
             assert times(tmp_path / name)[:-1] == times(path)[:-1]
             assert look(tmp_path / name).sample_aspect_ratio == Fraction(4, 3)
 
+    def test_pixels_that_are_not_square(self, tmp_path):
+        path = films.make(tmp_path / "a.mp4", count=2, sar=Fraction(4, 3), options=GOOD)
+        for name, codec in (("o.mov", "prores"), ("o.mp4", "av1"), ("o.mkv", "h265")):
+            assert copy(path, str(tmp_path / name), codec=codec) == ()
+            assert look(tmp_path / name).sample_aspect_ratio == Fraction(4, 3)
+        (note,) = copy(path, str(tmp_path / "b.mkv"), codec="ffv1")
+        assert "square" in note
+
+    def test_an_avi_has_one_rate(self, tmp_path, source):
+        copy(source, str(tmp_path / "o.avi"))
+        assert len(films.decoded(tmp_path / "o.avi")) == 30
+        assert error(source, tmp_path / "o.avi") < 2.5
+        uneven = films.make(
+            tmp_path / "a.mkv", count=3, base=Fraction(1, 1000), times=(0, 40, 200), options=GOOD
+        )
+        (note,) = copy(uneven, str(tmp_path / "u.avi"), codec="ffv1")
+        assert "one frame rate" in note
+
     def test_a_piece_of_a_film(self, tmp_path, source):
         copy(source, str(tmp_path / "o.mp4"), start=0.4, end=0.8)
         assert [pts for pts, _ in times(tmp_path / "o.mp4")] == [Fraction(i, 25) for i in range(10)]

@@ -134,6 +134,8 @@ def plan(output: str, way: Way) -> Plan:
     size = (way.width, way.height) if rotation % 180 == 0 else (way.height, way.width)
     pix_fmt, bits, note = _pixels(codec, way.pix_fmt, bits, *size)
     notes += [note] if note else []
+    if way.sample_aspect_ratio != 1 and container not in ("mp4", "mov") and codec not in ("h264", "h265"):
+        notes.append(f"{codec} in {suffix} is shown with square pixels, which the source's aren't")
     color = way.color
     if is_rgb(pix_fmt):
         color = Color(way.color.primaries, way.color.trc, 0, FULL)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from phosphene.errors import PhospheneError
 from phosphene.film.kinds import SEQUENCE, Plan
-from phosphene.film.parts import Folder
+from phosphene.film.parts import OFTEN, Folder
 from phosphene.picture import atomic, shown
 
 IN_A_FOLDER = "%06d.png"
@@ -26,6 +26,11 @@ class Numbered(Folder):
         named = Path(output)
         self.name = named.name if SEQUENCE.search(named.name) else IN_A_FOLDER
         self.place = named.parent if SEQUENCE.search(named.name) else named
+
+    def resume(self) -> None:
+        super().resume()
+        for index in range(self.next, self.next + OFTEN + 1):
+            atomic.sweep(self.place / (self.name % index))
 
     def keep(self, pixels: NDArray[Any]) -> None:
         done, data = cv2.imencode(".png", pixels[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 4])

@@ -97,7 +97,7 @@ def look(path: str | os.PathLike[str]) -> Facts:
             bits=min(DEEPEST, max(part.bits for part in first.format.components)),
             codec=codec.name,
             pix_fmt=first.format.name,
-            sample_aspect_ratio=codec.sample_aspect_ratio or Fraction(1),
+            sample_aspect_ratio=stream.sample_aspect_ratio or codec.sample_aspect_ratio or Fraction(1),
             color=Color(
                 first.color_primaries or UNKNOWN,
                 first.color_trc or UNKNOWN,
