@@ -17,7 +17,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from docs_pages import PAGES, ROOT, anchors, links, name, prose, snippets
-from phosphene import expression, models
+from phosphene import evidence, expression, models
 from phosphene.cli import main, outputs
 from phosphene.config import Dream
 from towers import clip_folder
@@ -99,6 +99,9 @@ def execute(line, monkeypatch):
     assert words[0] == "phosphene", f"`{line}` is no command that can be run here"
     printed = io.BytesIO()
     with monkeypatch.context() as patch, contextlib.ExitStack() as stack:
+        if words[1] == "visualize":
+            patch.setenv("PHOSPHENE_STEPS", "2")
+            patch.setattr(evidence.survey, "__defaults__", (40,))  # crops
         if words[1] == "dream":
             for variable, value in QUICK.items():
                 patch.setenv(variable, value)
