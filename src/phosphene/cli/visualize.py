@@ -109,9 +109,11 @@ def visualize(
 
 def _settings(typed: dict[str, Any], sources: Sources) -> Dream:
     """With the defaults of the param that is chosen, wherever that was."""
-    files = {"look": sources.preset, "config": sources.config}
-    param = settings.gather(typed, **files, base=VISUALIZE).dream.param
-    return settings.gather(typed, **files, base=VISUALIZE | FOR_PARAM.get(param, {})).dream
+
+    def gathered(base: dict[str, Any]) -> Dream:
+        return settings.gather(typed, look=sources.preset, config=sources.config, base=base).dream
+
+    return gathered(VISUALIZE | FOR_PARAM.get(gathered(VISUALIZE).param, {}))
 
 
 def _check_together(variants: int, interpolate: int) -> None:
