@@ -133,3 +133,15 @@ def test_from_one_layer_to_another(lens):
     weights = {part.terms[0].text: found for found, part in batch(steps).by_layer()}
     assert weights["tail:1"] == (1.0, 0.5, 0.0) and weights["mix:1"] == (0.0, 0.5, 1.0)
     assert weights["alignment(mix)"] == (0.125,) * 3
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"average": 0.7}, {"transforms": "standard"}, {"transforms": "each standard"}, {"param": "maco"}],
+)
+def test_the_same_seed_is_the_same_bits(lens, changes):
+    config = settings(**{"steps": 4, "seed": 1, **changes})
+    first, second = (
+        [one.image for one in visualize(["mix:1", "mix:2"], lens, config, size=48)] for _ in "ab"
+    )
+    assert all(torch.equal(one, two) for one, two in zip(first, second, strict=True))

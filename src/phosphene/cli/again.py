@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from phosphene import recipe as recipes
-from phosphene.cli import units
+from phosphene.cli import interrupt, units
 from phosphene.cli.report import Report
 from phosphene.cli.visualize import climbed, prepared
 from phosphene.config import Dream
@@ -40,6 +40,8 @@ def again(recipe: Recipe, dream: Dream, photo: str, output: str, overwrite: bool
     if index >= 0 and not work.mosaic:
         found = [one for one in found if one[0].number == index]
         targets = units.Places(targets.files * len(texts), None, targets.page, targets.shown)
+    if not found:
+        return interrupt.stop.code
     units.save(work, found, targets, overwrite)
     more: dict[str, Any] = units.ending(work, began, [one for one, _ in found], targets)
     report.done(targets.shown, **more)
