@@ -55,6 +55,30 @@ Examples:
 """,
     ),
     Command(
+        "video",
+        "video FILM [-o OUT]",
+        "Dream on a film; the dream is carried along with what moves, so it doesn't flicker.",
+        """\
+Examples:
+  phosphene video holiday.mp4 -o dream.mp4
+  phosphene video holiday.mp4 -o look.mp4 --preview
+  phosphene video holiday.mp4 -o dream.mp4 --resume
+  phosphene video holiday.mov -o stills/ --start 10 --end 12.5 --every 2
+""",
+    ),
+    Command(
+        "zoom",
+        "zoom PHOTO [-o OUT]",
+        "Fly into a photo: each frame is the dream of the last one, a little enlarged.",
+        """\
+Examples:
+  phosphene zoom photo.jpg -o zoom.mp4 --frames 200 --fps 25
+  phosphene zoom photo.jpg -o turn.mp4 --rotate 1 --target 0.3,0.6 --easing in-out
+  phosphene zoom photo.jpg -o loop.gif --frames 60 --loop --max-size 320
+  phosphene zoom sky.jpg -o classic.mp4 --preset classic --weights bvlc_googlenet.safetensors
+""",
+    ),
+    Command(
         "replay",
         "replay FILE [PHOTO] [-o OUT]",
         "Make a picture again, bit for bit on the same machine; flags change the recipe.",
