@@ -69,11 +69,15 @@ def test_the_flicker_figure_is_that_of_the_formula():
     seen = (random.rand(30, 40) > 0.3).astype(np.float32)
     y, x = np.mgrid[:30, :40]
     places = np.stack([y + back[..., 1], x + back[..., 0]])
-    warped = np.stack([map_coordinates(before[..., c], places, order=1, mode="nearest") for c in range(3)], -1)
+    warped = np.stack(
+        [map_coordinates(before[..., c], places, order=1, mode="nearest") for c in range(3)], -1
+    )
     expected = 255 * np.abs(now - warped)[seen > 0].mean()
     assert flicker(before, now, Flow(back, seen, 0.0)) == pytest.approx(expected, rel=0.02)
 
 
 def test_nothing_seen_is_no_flicker():
     image = np.ones((4, 4, 3), np.float32)
-    assert apart(image, image * 0, Flow(np.zeros((4, 4, 2), np.float32), np.zeros((4, 4), np.float32), 0)) == 0
+    assert (
+        apart(image, image * 0, Flow(np.zeros((4, 4, 2), np.float32), np.zeros((4, 4), np.float32), 0)) == 0
+    )

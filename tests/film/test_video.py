@@ -75,9 +75,7 @@ def test_the_figure_is_told_as_it_is(lens):
     films = made(stills, lens)
     assert [one.flicker.stills for one in films] == [0, 1, 2, 3]
     ways = [way for _, way in flows(iter(stills))]
-    expected = [
-        flicker(a.image, b.image, way) for a, b, way in zip(films, films[1:], ways[1:], strict=False)
-    ]
+    expected = [flicker(a.image, b.image, way) for a, b, way in zip(films, films[1:], ways[1:], strict=False)]
     assert films[-1].flicker.levels == pytest.approx(np.mean(expected), rel=1e-5)
     own = [
         flicker(scaled(a.pixels), scaled(b.pixels), way)

@@ -17,10 +17,11 @@ from cyclopts import Parameter
 from phosphene.cli.flags import OUTPUT, option
 from phosphene.cli.report import Report, interactive
 from phosphene.config import Dream
-from phosphene.errors import PhospheneError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+    from phosphene.film.reel import Reel
 
 PREVIEW = 2.0  # seconds
 SMALL = 320  # px: a preview's longer side, at most
@@ -46,7 +47,8 @@ class FilmFlags:
         str, option("h264, h265, av1, prores or ffv1; '' = what suits the output's name", group=OUTPUT)
     ] = ""
     quality: Annotated[
-        float | None, option("the codec's constant quality (CRF), smaller is better", group=OUTPUT, metavar="X")
+        float | None,
+        option("the codec's constant quality (CRF), smaller is better", group=OUTPUT, metavar="X"),
     ] = None
     overwrite: Annotated[bool, option("replace a film that exists, or one that was begun", group=OUTPUT)] = (
         False
@@ -55,16 +57,12 @@ class FilmFlags:
     preview: Annotated[bool, option("only the first two seconds, small")] = False
 
 
-def needed() -> None:
-    """E_FORMAT where the libraries for films aren't there."""
-    try:
-        import av
-        import cv2  # noqa: F401
-    except ImportError as error:
-        raise PhospheneError(
-            "E_FORMAT", f"films need PyAV and OpenCV ({error}); pip install 'phosphene[film]'"
-        ) from None
-    av.logging.set_level(av.logging.PANIC)
+def finished(output: str, where: FilmFlags, report: Report) -> bool:
+    """Whether `--resume` has nothing left to do."""
+    if where.resume and not where.overwrite and Path(output).is_file() and not parts(output).exists():
+        report.note(f"{output} exists and is finished")
+        return True
+    return False
 
 
 def seeded(dream: Dream, output: str, resume: bool) -> Dream:
@@ -169,3 +167,10 @@ def ended(report: Report, output: str, began: float, device: Any, values: Mappin
             f"{values['frames']} stills, {values['gradient_evaluations']} gradients, "
             f"flicker {values['flicker']:.2f}" + values.get("of", "")
         )
+
+
+def left(reel: Reel, report: Report) -> None:
+    """End a film early, and say what there is of it."""
+    path = reel.stop()
+    look = f"; {path} is the film so far" if path else ""
+    report.note(f"stopped after {reel.folder.next} stills; --resume goes on{look}")

@@ -63,13 +63,15 @@ def video(
     began = time.monotonic()
     film, output = plain(film), plain(where.output)
     _check(start, end, every, few)
-    filming.needed()
+    import phosphene.film  # noqa: F401  (says what is missing)
     from phosphene.film.source import look
 
     dream = settings.gather(given(flags), look=sources.preset, config=sources.config).dream
     output = output or str(Path(film).with_name(f"{Path(film).stem}-dream{Path(film).suffix or '.mp4'}"))
-    dream = filming.seeded(dream, output, where.resume)
     report = Report(events=talk.json, quiet=talk.quiet, verbose=talk.verbose)
+    if filming.finished(output, where, report):
+        return 0
+    dream = filming.seeded(dream, output, where.resume)
     facts = look(film)
     if where.preview:
         dream, end = filming.previewed(dream), min(end or start + filming.PREVIEW, start + filming.PREVIEW)
@@ -147,15 +149,16 @@ def _filmed(
                 watch.at(made.still.number + 1, made.flicker.ratio, made.evaluations)
                 if stop.signal:
                     break
-        notes = reel.stop() if stop.signal else reel.finish()
-    for note in [*took, *notes]:
+        if stop.signal:
+            filming.left(reel, report)
+        else:
+            took += reel.finish()
+    for note in took:
         report.note(note)
     return setup.lens.device, _told(made, reel.state, dream, bool(stop.signal)), bool(stop.signal)
 
 
-def _identity(
-    cut: Cut, setup: Setup, size: tuple[int, int], few: int, afresh: bool
-) -> dict[str, Any]:
+def _identity(cut: Cut, setup: Setup, size: tuple[int, int], few: int, afresh: bool) -> dict[str, Any]:
     """All that makes another film: JSON values by name."""
     values = setup.dream.model_dump(mode="json")
     return {

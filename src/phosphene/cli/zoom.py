@@ -36,13 +36,19 @@ OVERLAP = 4  # a loop's last quarter flows into its beginning
 class MotionFlags:
     """How one flies."""
 
-    zoom: Annotated[float | None, option("of the picture's size per frame (default 0.05); below 0 outwards")] = None
+    zoom: Annotated[
+        float | None, option("of the picture's size per frame (default 0.05); below 0 outwards")
+    ] = None
     rotate: Annotated[float | None, option("degrees per frame, clockwise")] = None
     drift: Annotated[str, option("X,Y: where to, in shorter sides per frame", allow_leading_hyphen=True)] = ""
-    target: Annotated[str, option("X,Y: the point to fly to, from the left and the top (default 0.5,0.5)")] = ""
+    target: Annotated[
+        str, option("X,Y: the point to fly to, from the left and the top (default 0.5,0.5)")
+    ] = ""
     easing: Annotated[str, option("none, in, out or in-out: get going softly, come to rest softly")] = ""
     resample: Annotated[str, option("lanczos (default), cubic, linear or notebook")] = ""
-    steady: Annotated[float | None, option("how much of the photo's light and contrast is held, 0 to 1")] = None
+    steady: Annotated[float | None, option("how much of the photo's light and contrast is held, 0 to 1")] = (
+        None
+    )
 
 
 def zoom(
@@ -52,8 +58,10 @@ def zoom(
     where: FilmFlags = FilmFlags(),  # noqa: B008
     frames: Annotated[int, option("how many (default 100)", metavar="N")] = 100,
     fps: Annotated[float, option("frames per second (default 25)", metavar="X")] = 25.0,
-    motion: MotionFlags = MotionFlags(),  # noqa: B008
-    timeline: Annotated[str, option("keyframes of settings, motion and objectives: TOML", metavar="FILE")] = "",
+    motion: MotionFlags = MotionFlags(),
+    timeline: Annotated[
+        str, option("keyframes of settings, motion and objectives: TOML", metavar="FILE")
+    ] = "",
     loop: Annotated[bool, option("let the end flow into the beginning")] = False,
     talk: Talk = Talk(),  # noqa: B008
     sources: Sources = Sources(),  # noqa: B008
@@ -65,15 +73,18 @@ def zoom(
         raise PhospheneError("E_PARAM", f"--frames is {frames}, expected 1 to 1000000")
     if not 0.1 <= fps <= 1000:
         raise PhospheneError("E_PARAM", f"--fps is {fps}, expected 0.1 to 1000")
-    filming.needed()
+    import phosphene.film  # noqa: F401  (says what is missing)
+
     name = plain(photo)
     found = settings.gather(given(flags), look=sources.preset, config=sources.config, base=ZOOM)
     way = _motion(motion, found.preset == "classic")
     output = plain(where.output) or str(Path(name).with_name(f"{Path(name).stem}-zoom.mp4"))
+    report = Report(events=talk.json, quiet=talk.quiet, verbose=talk.verbose)
+    if filming.finished(output, where, report):
+        return 0
     dream = filming.seeded(found.dream, output, where.resume)
     if where.preview:
         dream, frames = filming.previewed(dream), min(frames, max(1, round(filming.PREVIEW * fps)))
-    report = Report(events=talk.json, quiet=talk.quiet, verbose=talk.verbose)
     picture = open_photo(name, dream)
     if not hasattr(picture, "pixels"):
         raise PhospheneError("E_TOO_LARGE", f"{name} is too large for a film; give --max-size")
@@ -145,9 +156,7 @@ def _filmed(
     total = flight.frames + flight.over
     keys = None
     if flight.timeline:
-        keys = read(
-            flight.timeline, dream, flight.motion, setup.objective, frames=total, fps=flight.fps
-        )
+        keys = read(flight.timeline, dream, flight.motion, setup.objective, frames=total, fps=flight.fps)
     rate = Fraction(flight.fps).limit_denominator(1001)
     base = 1 / rate
     identity = _identity(flight, setup, size)
@@ -193,8 +202,11 @@ def _filmed(
                     report.note(note)
                 if stop.signal:
                     break
-        for note in reel.stop() if stop.signal else reel.finish():
-            report.note(note)
+        if stop.signal:
+            filming.left(reel, report)
+        else:
+            for note in reel.finish():
+                report.note(note)
     frames = made.number + 1 if made else flight.frames
     return {
         "frames": frames,

@@ -32,6 +32,5 @@ def segments(facts: Facts, size: tuple[int, int] | None = None, *, least: float 
         count = still.number + 1
     ends = [*firsts[1:], (None, count)]
     return [
-        Segment(start, end, last - first)
-        for (start, first), (end, last) in zip(firsts, ends, strict=True)
+        Segment(start, end, last - first) for (start, first), (end, last) in zip(firsts, ends, strict=True)
     ]
