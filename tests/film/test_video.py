@@ -1,5 +1,7 @@
 """Films: a dream that is carried along changes as much as one of its own, costs less and doesn't flicker."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -62,7 +64,7 @@ def test_a_pan_holds_together(lens):
     way.seen[-2:], way.seen[:, -2:] = 0, 0  # what comes in there is new
 
     def flickers(films):
-        return np.mean([flicker(a.image, b.image, way) for a, b in zip(films, films[1:], strict=False)])
+        return np.mean([flicker(a.image, b.image, way) for a, b in pairwise(films)])
 
     assert flickers(carried) <= 1.0
     assert flickers(carried) <= 0.4 * flickers(afresh)

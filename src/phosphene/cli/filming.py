@@ -48,7 +48,7 @@ class FilmFlags:
     ] = ""
     quality: Annotated[
         float | None,
-        option("the codec's constant quality (CRF), smaller is better", group=OUTPUT, metavar="X"),
+        option("the codec's constant quality: smaller is better", group=OUTPUT, metavar="X"),
     ] = None
     overwrite: Annotated[bool, option("replace a film that exists, or one that was begun", group=OUTPUT)] = (
         False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -36,19 +35,13 @@ OVERLAP = 4  # a loop's last quarter flows into its beginning
 class MotionFlags:
     """How one flies."""
 
-    zoom: Annotated[
-        float | None, option("of the picture's size per frame (default 0.05); below 0 outwards")
-    ] = None
+    zoom: Annotated[float | None, option("of the size per frame (default 0.05); below 0 outwards")] = None
     rotate: Annotated[float | None, option("degrees per frame, clockwise")] = None
     drift: Annotated[str, option("X,Y: where to, in shorter sides per frame", allow_leading_hyphen=True)] = ""
-    target: Annotated[
-        str, option("X,Y: the point to fly to, from the left and the top (default 0.5,0.5)")
-    ] = ""
+    target: Annotated[str, option("X,Y: the point to fly to (default 0.5,0.5, the middle)")] = ""
     easing: Annotated[str, option("none, in, out or in-out: get going softly, come to rest softly")] = ""
     resample: Annotated[str, option("lanczos (default), cubic, linear or notebook")] = ""
-    steady: Annotated[float | None, option("how much of the photo's light and contrast is held, 0 to 1")] = (
-        None
-    )
+    steady: Annotated[float | None, option("how much of the photo's light is held, 0 to 1")] = None
 
 
 def zoom(
@@ -59,9 +52,7 @@ def zoom(
     frames: Annotated[int, option("how many (default 100)", metavar="N")] = 100,
     fps: Annotated[float, option("frames per second (default 25)", metavar="X")] = 25.0,
     motion: MotionFlags = MotionFlags(),
-    timeline: Annotated[
-        str, option("keyframes of settings, motion and objectives: TOML", metavar="FILE")
-    ] = "",
+    timeline: Annotated[str, option("keyframes of settings and motion: TOML", metavar="FILE")] = "",
     loop: Annotated[bool, option("let the end flow into the beginning")] = False,
     talk: Talk = Talk(),  # noqa: B008
     sources: Sources = Sources(),  # noqa: B008
@@ -170,10 +161,10 @@ def _filmed(
         recipe=filming.as_recipe("zoom", identity),
     )
     made: Made | None = None
+    notes: list[str] = []
     with (
         interrupt.saving(filming.promise) as stop,
         Reel(output, way, identity, resume=where.resume, overwrite=where.overwrite) as reel,
-        ExitStack() as after,
     ):
         state = reel.state
         count, levels = (state["gradients"], state["levels"]) if state else (0, 0.0)
@@ -189,9 +180,7 @@ def _filmed(
             mask=setup.mask,
         )
         if flight.loop:
-            folder = filming.parts(output).with_name(f".{Path(output.rstrip('/')).name}.loop")
-            after.callback(lambda: stop.signal or shutil.rmtree(folder, ignore_errors=True))
-            stills = looped(stills, flight.frames, flight.over, folder)
+            stills = looped(stills, flight.frames, flight.over, _kept(output))
         with watch.shown():
             for made in stills:
                 count, levels = count + made.gradient_evaluations, levels + made.flicker_levels
@@ -205,8 +194,10 @@ def _filmed(
         if stop.signal:
             filming.left(reel, report)
         else:
-            for note in reel.finish():
-                report.note(note)
+            notes += reel.finish()
+            shutil.rmtree(_kept(output), ignore_errors=True)
+    for note in notes:
+        report.note(note)
     frames = made.number + 1 if made else flight.frames
     return {
         "frames": frames,
@@ -215,6 +206,11 @@ def _filmed(
         "seed": dream.seed,
         **({"interrupted": True} if stop.signal else {}),
     }, setup.lens.device
+
+
+def _kept(output: str) -> Path:
+    """Where a loop's first frames wait for its last."""
+    return filming.parts(output).with_suffix(".loop")
 
 
 def _sized(image: Any, size: tuple[int, int]) -> Any:

@@ -8,6 +8,7 @@ takes a part of a step, as much as doesn't flicker.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -51,7 +52,8 @@ class Carried:
     @cached_property
     def raw(self) -> Array:
         """The dream `[H, W, 3]`, 0..1."""
-        return np.clip(self.still + self.detail, 0, 1)
+        found: Array = np.clip(self.still + self.detail, 0, 1)
+        return found
 
 
 class Dreamer:
@@ -66,10 +68,10 @@ class Dreamer:
 
     def fresh(self, still: Array) -> Carried:
         """A dream of its own, as of a photo."""
-        count, settings = 0, self.config.but(keep_color=False)
-        for frame in dream(tensor(still), self.objective, self.lens, settings, mask=self.mask):
-            count += 1
-        detail = array(frame.full()) - still
+        settings = self.config.but(keep_color=False)
+        frames = dream(tensor(still), self.objective, self.lens, settings, mask=self.mask)
+        ((count, last),) = deque(enumerate(frames, 1), maxlen=1)
+        detail = array(last.full()) - still
         return Carried(still, detail, np.ones(still.shape[:2], np.float32), _size(detail), count)
 
     def on(self, last: Carried, still: Array, flow: Flow) -> Carried:
@@ -127,7 +129,7 @@ class Dreamer:
         where = torch.from_numpy(weight / MOST)[None, None]
         if self.mask is not None:
             where = where * _sized(self.mask.float().mean(1, keepdim=True), tuple(where.shape[-2:]))
-        sizes = octave_sizes(*moved.still.shape[:2], self.config)
+        sizes = octave_sizes(moved.still.shape[0], moved.still.shape[1], self.config)
         settings = self.config.model_copy(
             update={"octaves": 1, "steps": self.few, "max_size": 0, "scale": 1.0, "keep_color": False}
             | {"strength": self.config.strength * MOST}
@@ -136,9 +138,10 @@ class Dreamer:
             base = _sized(photo, size)
             start = (base + _sized(added, size)).clamp(0, 1) - base
             objective = self.objective.at(size[0] / sizes[-1][0], size[1] / sizes[-1][1])
-            for frame in dream(base, objective, self.lens, settings, mask=where, detail=start):
-                count += 1
-            added = added + _sized(frame.image.cpu() - base - start, sizes[-1])
+            frames = dream(base, objective, self.lens, settings, mask=where, detail=start)
+            ((taken, last),) = deque(enumerate(frames, 1), maxlen=1)
+            count += taken
+            added = added + _sized(last.image.cpu() - base - start, sizes[-1])
         return array((photo + added).clamp(0, 1) - photo), count
 
 

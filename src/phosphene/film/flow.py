@@ -49,9 +49,10 @@ def flow(before: Array, now: Array) -> Flow:
     scale = min(1.0, LONGEST / max(height, width))
     size = max(16, round(width * scale)), max(16, round(height * scale))
     small = [cv2.cvtColor(_sized(one, size), cv2.COLOR_RGB2GRAY) for one in (before, now)]
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    back = dis.calc(small[1], small[0], None)
-    forth = dis.calc(small[0], small[1], None)
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    nothing: Any = None
+    back = dis.calc(small[1], small[0], nothing)
+    forth = dis.calc(small[0], small[1], nothing)
     back = np.where((np.square(back).sum(-1) < STILL**2)[..., None], np.float32(0), back)
     seen = _agrees(back, forth) & _inside(back)
     if scale < 1:

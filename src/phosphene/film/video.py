@@ -60,7 +60,7 @@ class Made:
         carried = self.carried
         return {
             "number": self.still.number,
-            "pixels": torch.from_numpy(_eight(self.still.pixels)),
+            "bits": 8 * self.still.pixels.dtype.itemsize,
             "still": torch.from_numpy(carried.still),
             "detail": torch.from_numpy(carried.detail),
             "age": torch.from_numpy(carried.age),
@@ -105,17 +105,24 @@ def flows(
     stills: Iterator[Still], state: Mapping[str, Any] | None = None
 ) -> Iterator[tuple[Still, Flow | None]]:
     """Each still with the flow back to the one before; None for the first of a scene."""
-    before = None if state is None else state["pixels"].numpy()
+    before: Array | None = None if state is None else _eight(_unscaled(state["still"].numpy(), state["bits"]))
     for still in stills:
         now = _eight(still.pixels)
         way = None if before is None else flow(before, now)
-        yield still, None if way is None or cut(before, now, way) else way
+        if before is None or way is None or cut(before, now, way):
+            way = None
+        yield still, way
         before = now
 
 
 def scaled(pixels: Array) -> Array:
     """Integers `[H, W, 3]` as float32, 0..1."""
     found: Array = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
+    return found
+
+
+def _unscaled(image: Array, bits: int) -> Array:
+    found: Array = np.rint(image * np.float32(2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
     return found
 
 
