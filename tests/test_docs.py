@@ -27,6 +27,8 @@ QUICK = {"PHOSPHENE_MAX_SIZE": "96", "PHOSPHENE_OCTAVES": "1", "PHOSPHENE_STEPS"
 COMMANDS = (
     "dream",
     "visualize",
+    "video",
+    "zoom",
     "replay",
     "show",
     "layers",
@@ -82,9 +84,26 @@ def desk(tmp_path, monkeypatch, one_thread, googlenet, clip):
     ImageOps.flip(ImageOps.invert(photo)).save("flowers.jpg")
     ramp = np.linspace(0, 255, photo.width, dtype=np.uint8)
     Image.fromarray(np.tile(ramp, (photo.height, 1))).save("mask.png")
+    film(tmp_path / "holiday.mp4", np.asarray(photo)[:64])
+    (tmp_path / "flight.toml").write_text(
+        '[[keyframe]]\nat = "100%"\nobjective = "blocks.3.2"\nzoom = 0.01\n'
+    )
     (tmp_path / "list.txt").write_text("photo.jpg\nflowers.jpg\n")
     (tmp_path / googlenet.name).symlink_to(googlenet)
     return tmp_path
+
+
+def film(path, still):
+    """A few stills that move."""
+    import av
+
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = still.shape[1], still.shape[0], "yuv420p"
+        for number in range(8):
+            pixels = np.ascontiguousarray(np.roll(still, number, 1))
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, "rgb24")))
+        file.mux(stream.encode(None))
 
 
 def execute(line, monkeypatch):
@@ -99,10 +118,14 @@ def execute(line, monkeypatch):
     assert words[0] == "phosphene", f"`{line}` is no command that can be run here"
     printed = io.BytesIO()
     with monkeypatch.context() as patch, contextlib.ExitStack() as stack:
+<<<<<<< HEAD
         if words[1] == "visualize":
             patch.setenv("PHOSPHENE_STEPS", "2")
             patch.setattr(evidence.survey, "__defaults__", (40,))  # crops
         if words[1] == "dream":
+=======
+        if words[1] in ("dream", "video", "zoom"):
+>>>>>>> 20cf040 (Films in the docs)
             for variable, value in QUICK.items():
                 patch.setenv(variable, value)
         stdin = stack.enter_context(Path(files["<"]).open("rb")) if "<" in files else io.BytesIO()
