@@ -118,14 +118,10 @@ def execute(line, monkeypatch):
     assert words[0] == "phosphene", f"`{line}` is no command that can be run here"
     printed = io.BytesIO()
     with monkeypatch.context() as patch, contextlib.ExitStack() as stack:
-<<<<<<< HEAD
         if words[1] == "visualize":
             patch.setenv("PHOSPHENE_STEPS", "2")
             patch.setattr(evidence.survey, "__defaults__", (40,))  # crops
-        if words[1] == "dream":
-=======
         if words[1] in ("dream", "video", "zoom"):
->>>>>>> 20cf040 (Films in the docs)
             for variable, value in QUICK.items():
                 patch.setenv(variable, value)
         stdin = stack.enter_context(Path(files["<"]).open("rb")) if "<" in files else io.BytesIO()
