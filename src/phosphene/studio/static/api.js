@@ -1,0 +1,51 @@
+// The studio's HTTP interface, as functions; what goes wrong is a Problem with one line for people.
+
+export class Problem extends Error {
+  constructor(code, message, status) {
+    super(message);
+    this.code = code;
+    this.status = status;
+  }
+}
+
+async function call(method, path, body, type = "application/json") {
+  let answer;
+  try {
+    answer = await fetch(path, { method, body, headers: body === undefined ? {} : { "Content-Type": type } });
+  } catch {
+    throw new Problem("E_OFFLINE", "the studio doesn't answer; is it still running?", 0);
+  }
+  const text = await answer.text();
+  const data = text && answer.headers.get("Content-Type")?.includes("json") ? JSON.parse(text) : text;
+  if (!answer.ok) throw new Problem(data?.code ?? "", data?.message ?? `the studio answered ${answer.status}`, answer.status);
+  return data;
+}
+
+const part = encodeURIComponent;
+const post = (path, value) => call("POST", path, JSON.stringify(value));
+const query = (values) => new URLSearchParams(Object.entries(values).filter(([, value]) => value)).toString();
+
+export const about = () => call("GET", "/api/about");
+export const upload = (blob, name = "") =>
+  call("POST", `/api/uploads?${query({ name })}`, blob, blob.type || "application/octet-stream");
+export const uploadPicture = (id, size = 1024) => `/api/uploads/${part(id)}/picture?size=${size}`;
+
+export const create = (job) => post("/api/jobs", job);
+export const job = (id) => call("GET", `/api/jobs/${part(id)}`);
+export const act = (id, action) => post(`/api/jobs/${part(id)}/${action}`, {});
+export const remove = (id) => call("DELETE", `/api/jobs/${part(id)}`);
+export const recipe = (id) => call("GET", `/api/jobs/${part(id)}/recipe`);
+export const command = (id) => call("GET", `/api/jobs/${part(id)}/command`);
+export const compare = (a, b) => call("GET", `/api/compare?${query({ a, b })}`);
+export async function jobs(before = "", limit = 24) {
+  const answer = await call("GET", `/api/jobs?${query({ before, limit })}`);
+  return Array.isArray(answer) ? answer : answer.jobs;
+}
+export const picture = (id, values = {}) => `/api/jobs/${part(id)}/picture?${query(values)}`;
+
+const model = (name) => `/api/models/${part(name)}/layers`;
+const listed = (answer, key) => (Array.isArray(answer) ? answer : answer[key] ?? []);
+export const layers = async (name) => listed(await call("GET", model(name)), "layers");
+export const channels = async (name, layer, from, count) =>
+  listed(await call("GET", `${model(name)}/${part(layer)}/channels?from=${from}&count=${count}`), "channels");
+export const layerOnPhoto = (name, layer, photo) => `${model(name)}/${part(layer)}/picture?${query({ photo })}`;

@@ -1,0 +1,57 @@
+// The gallery: all that was made, newest first.
+
+import * as api from "./api.js";
+import { $, h, trying } from "./dom.js";
+import { openCompare, openDetails } from "./details.js";
+import { onEnd } from "./run.js";
+
+const COUNT = 24;
+const list = $("#pictures");
+const older = $("#older");
+const compare = $("#compare");
+const ticked = new Map();
+let oldest = "";
+
+function tick(job, on) {
+  if (on) ticked.set(job.id, job);
+  else ticked.delete(job.id);
+  compare.disabled = ticked.size !== 2;
+}
+
+function title(job) {
+  const what = { zoom: "film, ", visualize: "from noise, " }[job.kind] ?? "";
+  return `${what}${job.settings.objective || job.settings.model || "dream"}`;
+}
+
+function card(job) {
+  const thumbnail = h("img", { src: `${api.picture(job.id, { format: "webp", size: 384 })}`, alt: "", loading: "lazy", draggable: "true", width: 256, height: 192,
+    onerror: () => thumbnail.replaceWith(h("i", { class: "blank" })) });
+  const open = trying(async () => openDetails(await api.job(job.id), () => refresh()));
+  return h("li", {},
+    h("button", { type: "button", class: "card", onclick: open, "aria-label": `${title(job)}, ${job.state}` }, thumbnail, h("span", {}, title(job))),
+    job.state !== "done" && h("span", { class: "state" }, job.state),
+    h("label", { class: "tick" }, h("span", { class: "hidden" }, `Compare ${title(job)}`), h("input", { type: "checkbox", onchange: (event) => tick(job, event.target.checked) })));
+}
+
+const load = trying(async (before = "") => {
+  const jobs = await api.jobs(before, COUNT);
+  if (!before) {
+    ticked.clear();
+    tick({}, false);
+    list.replaceChildren();
+  }
+  list.append(...jobs.map(card));
+  older.hidden = jobs.length < COUNT;
+  oldest = jobs.at(-1)?.id ?? "";
+  if (!list.children.length) list.append(h("li", { class: "empty" }, "Your dreams will hang here."));
+  return jobs;
+});
+
+export const refresh = () => load();
+
+export function begin() {
+  older.addEventListener("click", () => load(oldest));
+  compare.addEventListener("click", trying(() => openCompare(...ticked.values())));
+  onEnd(refresh);
+  return refresh();
+}

@@ -1,0 +1,123 @@
+// The map of a network: a picture of what each layer, and each of its channels, dreams.
+
+import * as api from "./api.js";
+import { $, dialog, h, problem } from "./dom.js";
+import * as draft from "./draft.js";
+import { unit } from "./terms.js";
+
+const COUNT = 48;
+const fetched = new Map();
+
+export function layersOf(model) {
+  if (!fetched.has(model)) {
+    const answer = api.layers(model);
+    answer.catch(() => fetched.delete(model));
+    fetched.set(model, answer);
+  }
+  return fetched.get(model);
+}
+
+/** A thumbnail may still have to be made: it is asked for again, ever less often, while it is on the page. */
+function thumbnail(url) {
+  if (!url) return h("i", { class: "blank" });
+  let wait = 2000;
+  const image = h("img", { src: url, alt: "", width: 112, height: 112, loading: "lazy", class: "waiting" });
+  image.addEventListener("load", () => image.classList.remove("waiting"));
+  image.addEventListener("error", () => {
+    wait = Math.min(wait * 1.6, 30000);
+    setTimeout(() => image.isConnected && (image.src = `${url}${url.includes("?") ? "&" : "?"}again=${Date.now()}`), wait);
+  });
+  return image;
+}
+
+const card = (label, url, work, name) =>
+  h("button", { type: "button", class: "card", "aria-label": name, onclick: work }, thumbnail(url), h("span", {}, label));
+
+/** Consecutive layers with the same first parts of their names stand together. */
+function stages(layers) {
+  const found = [];
+  for (const layer of layers) {
+    const parts = layer.name.split(/[./]/);
+    const title = parts.length > 1 ? parts.slice(0, parts.length > 3 ? 2 : Math.max(1, parts.length - 1)).join(".") : "";
+    if (found.at(-1)?.title === title) found.at(-1).layers.push(layer);
+    else found.push({ title, layers: [layer] });
+  }
+  return found;
+}
+
+/** Show the map in a dialog; `pick` gets the unit that is chosen, as an objective's text. */
+export async function openMap({ pick, verb }) {
+  const model = draft.value("model");
+  const photo = draft.get().photo;
+  const body = h("div", { class: "map" }, h("p", { class: "quiet" }, "The network is being read …"));
+  const onPhoto = h("input", { type: "checkbox", onchange: () => overview() });
+  const search = h("input", { type: "search", "aria-label": "Find a layer", placeholder: "find a layer", oninput: () => overview() });
+  const box = dialog(`Inside ${model}`,
+    h("div", { class: "row" }, search, photo && h("label", { class: "check" }, onPhoto, "what each layer does to this photo")), body);
+  const chosen = (what) => {
+    pick(what);
+    box.close();
+  };
+  let layers = [];
+
+  function overview() {
+    const wanted = layers.filter((layer) => layer.name.toLowerCase().includes(search.value.toLowerCase()));
+    const one = (layer) =>
+      h("li", { class: "unit" },
+        card(layer.name, onPhoto.checked ? api.layerOnPhoto(model, layer.name, photo.id) : layer.picture, () => chosen(unit(layer.name)), `${verb} ${layer.name}, ${layer.kind}`),
+        layer.channels > 1 && h("button", { type: "button", class: "small", onclick: () => inside(layer), "aria-label": `The ${layer.channels} channels of ${layer.name}` }, `${layer.channels} channels`));
+    body.replaceChildren(
+      h("p", { class: "quiet" }, "From edges at the top to whole things at the bottom. Click what is to grow."),
+      ...stages(wanted).map(({ title, layers: some }) => h("section", {}, title && h("h3", {}, title), h("ul", { class: "grid" }, some.map(one)))),
+      ...(wanted.length ? [] : [h("p", { class: "empty" }, "No layer has such a name")]),
+    );
+  }
+
+  function inside(layer) {
+    const grid = h("ul", { class: "grid" });
+    const more = h("button", { type: "button", onclick: () => load() }, "More channels");
+    const load = async () => {
+      const from = grid.children.length;
+      more.disabled = true;
+      try {
+        const some = await api.channels(model, layer.name, from, Math.min(COUNT, layer.channels - from));
+        grid.append(...some.map((each, at) => {
+          const channel = each.channel ?? each.number ?? from + at;
+          return h("li", { class: "unit" }, card(String(channel), each.picture, () => chosen(unit(layer.name, channel)), `${verb} channel ${channel} of ${layer.name}`));
+        }));
+        more.hidden = !some.length || grid.children.length >= layer.channels;
+      } catch (error) {
+        problem(error);
+      }
+      more.disabled = false;
+    };
+    const back = h("button", { type: "button", class: "small", onclick: overview }, "All layers");
+    body.replaceChildren(h("p", { class: "row" }, back, h("span", {}, h("code", {}, layer.name), `, ${layer.channels} channels`)), grid, h("p", { class: "row" }, more));
+    back.focus();
+    load();
+  }
+
+  try {
+    layers = await layersOf(model);
+    overview();
+  } catch (error) {
+    body.replaceChildren(h("p", { class: "error" }, error.message));
+  }
+}
+
+/** The network's name, and the way into it. */
+export function begin({ models }) {
+  const select = h("select", { "aria-labelledby": "network-title", onchange: () => {
+    const model = models.find((each) => each.name === select.value);
+    draft.set({ model: select.value, objective: model?.objective || "" });
+  } }, models.map((model) => h("option", { value: model.name, disabled: model.ready === false }, model.ready === false ? `${model.name} (not on this machine)` : model.name)));
+  const summary = h("p", { class: "quiet" });
+  const walk = h("button", { type: "button", class: "wander", onclick: () => openMap({ pick: (what) => draft.set({ objective: what }), verb: "Dream of" }) }, "Wander through its layers");
+  $("#network").append(h("div", { class: "fields" }, select, summary, walk));
+  draft.listen(() => {
+    const name = draft.value("model");
+    if (![...select.options].some((option) => option.value === name)) select.append(h("option", { value: name }, name));
+    select.value = name;
+    summary.textContent = models.find((each) => each.name === name)?.summary ?? "";
+  });
+}

@@ -1,0 +1,75 @@
+// What is to grow: units clicked together with weights, a class, words, a guide picture.
+
+import * as api from "./api.js";
+import { $, h, toast, trying } from "./dom.js";
+import * as draft from "./draft.js";
+import { layersOf, openMap } from "./map.js";
+import { choose } from "./photo.js";
+import * as terms from "./terms.js";
+
+const list = h("ul", { class: "terms", "aria-label": "Parts of the objective" });
+const now = () => terms.parse(draft.value("objective") ?? "");
+const write = (next) => draft.set({ objective: terms.text(next) });
+export const add = (what) => write([...now(), { weight: 1, what }]);
+
+async function pictured(image, what) {
+  const place = terms.place(what);
+  if (!place) return;
+  const layers = await layersOf(draft.value("model")).catch(() => []);
+  const url = layers.find((layer) => layer.name === place.layer)?.picture;
+  if (url) image.replaceWith(h("img", { src: url, alt: "", loading: "lazy" }));
+}
+
+function row(term, at, all) {
+  const weight = h("input", { type: "number", step: "any", value: term.weight, "aria-label": `Weight of ${term.what}`,
+    onchange: () => weight.value !== "" && write(all.with(at, { ...term, weight: Number(weight.value) })) });
+  const blank = h("i", { class: "blank" });
+  pictured(blank, term.what);
+  return h("li", { class: "term" }, blank, h("code", {}, term.what), weight,
+    h("button", { type: "button", class: "icon", "aria-label": `Remove ${term.what}`, onclick: () => write(all.toSpliced(at, 1)) }, "×"));
+}
+
+function adder(label, placeholder, make) {
+  const box = h("input", { type: "text", "aria-label": label, placeholder, onkeydown: (event) => event.key === "Enter" && (event.preventDefault(), enter()) });
+  const enter = () => {
+    if (!box.value.trim()) return box.focus();
+    add(make(box.value));
+    box.value = "";
+    return undefined;
+  };
+  return h("div", { class: "adders" }, box, h("button", { type: "button", class: "small", onclick: enter, "aria-label": `${label}: add` }, "Add"));
+}
+
+function guide() {
+  const button = h("button", { type: "button", class: "small", onclick: () => choose(trying(async (file) => {
+    draft.change({ guide: await api.upload(file, file.name) });
+    toast("The dream will be drawn to that picture");
+  })) }, "Guide picture");
+  const drop = h("button", { type: "button", class: "small", onclick: () => draft.change({ guide: null }) }, "Without guide");
+  const image = h("img", { alt: "The guide picture", width: 44, height: 44, hidden: true });
+  draft.listen(({ guide: picked }) => {
+    drop.hidden = image.hidden = !picked;
+    if (picked) image.src = api.uploadPicture(picked.id, 128);
+  });
+  return h("div", { class: "row" }, button, image, drop);
+}
+
+export function begin() {
+  const source = h("textarea", { rows: 2, spellcheck: "false", "aria-label": "The objective as text", onchange: () => draft.set({ objective: source.value.trim() }) });
+  $("#objective").append(
+    list,
+    h("div", { class: "row" }, h("button", { type: "button", class: "small", onclick: () => openMap({ pick: add, verb: "Add" }) }, "Add from the network")),
+    h("div", {}, adder("A class", "a class: tabby, volcano …", terms.classOf), adder("Words", "words, for CLIP: a coral cathedral", terms.words)),
+    guide(),
+    h("details", {}, h("summary", { class: "quiet" }, "As text"), source),
+  );
+  let shown = null;
+  draft.listen(() => {
+    const text = draft.value("objective") ?? "";
+    const key = `${draft.value("model")} ${text}`;
+    if (key === shown) return;
+    shown = key;
+    source.value = text;
+    list.replaceChildren(...(text ? now().map(row) : [h("li", { class: "quiet" }, "The network's own choice")]));
+  });
+}

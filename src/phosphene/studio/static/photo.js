@@ -1,0 +1,110 @@
+// The photo: chosen, dropped, pasted, or none at all; and the recipe that a picture may bring along.
+
+import * as api from "./api.js";
+import { $, announce, h, toast, trying } from "./dom.js";
+import * as draft from "./draft.js";
+import { startMask } from "./mask.js";
+import { picture } from "./run.js";
+import * as stage from "./stage.js";
+
+const chooser = $("#file");
+let wanted = (file) => file;
+
+export function choose(then) {
+  wanted = then;
+  chooser.value = "";
+  chooser.click();
+}
+chooser.addEventListener("change", () => chooser.files[0] && wanted(chooser.files[0]));
+
+/** A recipe's settings, whichever way it was written down; its seed comes with it. */
+export function restore(recipe) {
+  const settings = recipe.dream ?? recipe.settings ?? recipe;
+  const { guide, mask, ...others } = settings; // they name files that aren't here
+  draft.change({ settings: others });
+}
+
+export const take = trying(async (file) => {
+  announce("The photo is being read");
+  const photo = await api.upload(file, file.name ?? "pasted picture");
+  if (!photo.recipe) return use(photo);
+  restore(photo.recipe);
+  if (draft.get().photo || draft.get().noise) toast("Its recipe is restored", ["Dream on this picture itself", () => use(photo)]);
+  else {
+    await use(photo);
+    toast("Its recipe is restored");
+  }
+  return undefined;
+});
+
+async function use(photo) {
+  draft.change({ photo, noise: false, mask: null });
+  await preview(photo);
+}
+
+async function preview(photo) {
+  const before = await picture(api.uploadPicture(photo.id, 2048));
+  $("#welcome").hidden = true;
+  $("#film").hidden = true;
+  $("#run").hidden = true;
+  stage.show({ before, after: null, width: photo.width, height: photo.height });
+  stage.describe(`Your photo ${photo.name}, ${photo.width} by ${photo.height} pixels`);
+  announce("The photo is here; press Dream");
+}
+
+const ways = {
+  choose: () => choose(take),
+  example: trying(async () => take(new File([await (await fetch("/static/example.jpg")).blob()], "example.jpg", { type: "image/jpeg" }))),
+  noise() {
+    draft.change({ photo: null, noise: true, mask: null });
+    toast("From noise: press Dream, and it grows out of nothing");
+    $("#dream").focus();
+  },
+};
+
+const way = (name, label) => h("button", { type: "button", class: "small", onclick: ways[name] }, label);
+
+function show({ photo, mask, noise }) {
+  const rows = photo
+    ? [h("div", { class: "picked" }, h("img", { src: api.uploadPicture(photo.id, 168), alt: "" }),
+        h("div", {}, h("p", { class: "name" }, photo.name || "photo"), h("p", { class: "quiet" }, `${photo.width} × ${photo.height}`)))]
+    : [h("p", { class: "quiet" }, noise ? "Starting from noise" : "Drop, paste or choose a photo")];
+  rows.push(h("div", { class: "row small-row" }, way("choose", photo ? "Another" : "Choose"), way(noise || photo ? "noise" : "example", noise || photo ? "From noise" : "Example"),
+    photo && h("button", { type: "button", class: "small", id: "paint", "aria-pressed": String(Boolean(mask)), onclick: () => startMask(photo) }, mask ? "Mask painted" : "Paint a mask")));
+  $("#photo").replaceChildren(...rows);
+}
+
+export function begin() {
+  let shown = {};
+  draft.listen((now) => {
+    if (now.photo !== shown.photo || now.mask !== shown.mask || now.noise !== shown.noise) show(now);
+    if (now.photo && now.photo !== shown.photo && shown.photo !== undefined) trying(preview)(now.photo);
+    shown = now;
+  });
+  for (const each of document.querySelectorAll("[data-photo]")) each.addEventListener("click", ways[each.dataset.photo]);
+  const view = $("#view");
+  addEventListener("dragover", (event) => {
+    event.preventDefault();
+    view.classList.add("over");
+  });
+  addEventListener("dragleave", (event) => event.relatedTarget || view.classList.remove("over"));
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    view.classList.remove("over");
+    dropped(event.dataTransfer);
+  });
+  addEventListener("paste", (event) => {
+    const file = [...event.clipboardData.files].find((each) => each.type.startsWith("image/"));
+    if (file) take(file);
+  });
+}
+
+/** A file, or a picture of the gallery, which is dragged as its address. */
+const dropped = trying(async (data) => {
+  if (data.files[0]) return take(data.files[0]);
+  const address = data.getData("text/uri-list");
+  const id = address && new URL(address, location.href).pathname.match(/^\/api\/jobs\/([^/]+)\/picture$/)?.[1];
+  if (!id) return toast("Drop a picture's file here");
+  const png = await (await fetch(api.picture(id, { format: "png" }))).blob();
+  return take(new File([png], "dream.png", { type: "image/png" }));
+});
