@@ -79,6 +79,16 @@ Examples:
 """,
     ),
     Command(
+        "studio",
+        "studio",
+        "Open the studio in the browser: dream, watch, keep.",
+        """\
+Examples:
+  phosphene studio
+  phosphene studio --port 9000 --data ~/dreams --no-open
+""",
+    ),
+    Command(
         "replay",
         "replay FILE [PHOTO] [-o OUT]",
         "Make a picture again, bit for bit on the same machine; flags change the recipe.",

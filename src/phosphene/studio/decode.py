@@ -1,0 +1,72 @@
+"""Uploads are looked at in a process of their own, which is ended when it takes too long."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+from phosphene.errors import PhospheneError
+
+SECONDS = 30.0
+PIXELS = 100_000_000
+SMALL = 1024
+
+
+def looked_at(path: str) -> dict[str, Any]:
+    """Size, recipe and a small JPEG of an upload; a PhospheneError as (code, message)."""
+    from PIL import Image
+
+    from phosphene.picture import open_picture, read_recipe
+
+    try:
+        picture = open_picture(Path(path), max_pixels=PIXELS)
+        try:
+            recipe = read_recipe(Path(path))
+        except PhospheneError:
+            recipe = None
+    except PhospheneError as error:
+        return {"error": (error.code, str(error).replace(path, "the upload"))}
+    image = Image.fromarray((picture.pixels * 255).round().astype("uint8"))
+    image.thumbnail((SMALL, SMALL), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=88)
+    height, width = picture.size
+    return {"width": width, "height": height, "recipe": recipe, "jpeg": file.getvalue()}
+
+
+class Decoder:
+    """One process, started anew when it was ended."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+
+    def look(self, path: Path) -> dict[str, Any]:
+        """What `looked_at` finds, within a time. Raises its PhospheneError, and E_DECODE for a slow one."""
+        pool = self._pool = self._pool or ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        future: Future[dict[str, Any]] = pool.submit(looked_at, str(path))
+        try:
+            found = future.result(SECONDS)
+        except TimeoutError:
+            self.close()
+            raise PhospheneError(
+                "E_DECODE", f"the upload takes more than {SECONDS:.0f} s to decode"
+            ) from None
+        except BrokenProcessPool:
+            self.close()
+            raise PhospheneError("E_DECODE", "the upload can't be decoded; it ends the decoder") from None
+        if "error" in found:
+            raise PhospheneError(*found["error"])
+        return found
+
+    def close(self) -> None:
+        """End the process, whatever it does."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        for process in list((pool._processes or {}).values()):
+            process.kill()
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,142 @@
+"""What the studio keeps: jobs and uploads in SQLite, their files beside it under names that say nothing."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    id TEXT PRIMARY KEY, visitor TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, asked TEXT NOT NULL,
+    created REAL NOT NULL, served REAL NOT NULL DEFAULT 0, seconds REAL NOT NULL DEFAULT 0,
+    tries INTEGER NOT NULL DEFAULT 0, progress TEXT NOT NULL DEFAULT '{}', error TEXT
+);
+CREATE INDEX IF NOT EXISTS jobs_of ON jobs (visitor, created);
+CREATE INDEX IF NOT EXISTS jobs_in ON jobs (state);
+CREATE TABLE IF NOT EXISTS uploads (
+    id TEXT PRIMARY KEY, visitor TEXT NOT NULL, name TEXT NOT NULL, width INTEGER NOT NULL,
+    height INTEGER NOT NULL, recipe TEXT, created REAL NOT NULL
+);
+"""
+WAITING = ("queued", "running")
+OVER = ("done", "failed", "cancelled")
+
+
+def identifier() -> str:
+    """A name that can't be guessed."""
+    return secrets.token_hex(16)
+
+
+class Store:
+    """One folder. Its methods may be called from any thread."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files, self.cache = folder / "files", folder / "cache"
+        for place in (folder, self.files, self.cache):
+            place.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._base = sqlite3.connect(folder / "studio.db", check_same_thread=False, isolation_level=None)
+        self._base.row_factory = sqlite3.Row
+        self._base.execute("PRAGMA journal_mode=WAL")
+        self._base.execute("PRAGMA synchronous=NORMAL")
+        self._base.executescript(SCHEMA)
+        self._do("UPDATE jobs SET state = 'queued' WHERE state = 'running'")  # the last server was killed
+
+    def close(self) -> None:
+        self._base.close()
+
+    def file(self, name: str, kind: str) -> Path:
+        """The file of a job or an upload."""
+        return self.files / f"{name}.{kind}"
+
+    def add_job(self, visitor: str, kind: str, asked: dict[str, Any]) -> str:
+        name = identifier()
+        self._do(
+            "INSERT INTO jobs (id, visitor, kind, state, asked, created) VALUES (?, ?, ?, 'queued', ?, ?)",
+            (name, visitor, kind, json.dumps(asked), time.time()),
+        )
+        return name
+
+    def add_upload(
+        self, name: str, visitor: str, title: str, size: tuple[int, int], recipe: str | None
+    ) -> None:
+        self._do(
+            "INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (name, visitor, title, size[1], size[0], recipe, time.time()),
+        )
+
+    def job(self, name: str, visitor: str | None = None) -> dict[str, Any] | None:
+        """A job, if it is that visitor's."""
+        rows = self._do("SELECT * FROM jobs WHERE id = ?", (name,))
+        if not rows or (visitor is not None and rows[0]["visitor"] != visitor):
+            return None
+        return _read(rows[0])
+
+    def upload(self, name: str, visitor: str | None = None) -> dict[str, Any] | None:
+        rows = self._do("SELECT * FROM uploads WHERE id = ?", (name,))
+        if not rows or (visitor is not None and rows[0]["visitor"] != visitor):
+            return None
+        return dict(rows[0])
+
+    def jobs(self, visitor: str, before: float | None = None, limit: int = 50) -> list[dict[str, Any]]:
+        """A visitor's, the newest first."""
+        rows = self._do(
+            "SELECT * FROM jobs WHERE visitor = ? AND created < ? ORDER BY created DESC LIMIT ?",
+            (visitor, 9e18 if before is None else before, limit),
+        )
+        return [_read(row) for row in rows]
+
+    def waiting(self, visitor: str | None = None) -> int:
+        """How many jobs are queued or running, of all or of one visitor."""
+        who, values = ("", ()) if visitor is None else (" AND visitor = ?", (visitor,))
+        rows = self._do(f"SELECT count(*) AS n FROM jobs WHERE state IN ('queued', 'running'){who}", values)
+        return int(rows[0]["n"])
+
+    def queue(self) -> list[dict[str, Any]]:
+        """The queued jobs in their order: who was served longest ago comes first, then who asked first."""
+        rows = self._do(
+            "SELECT j.*, (SELECT max(served) FROM jobs o WHERE o.visitor = j.visitor) AS last,"
+            " (SELECT count(*) FROM jobs e WHERE e.visitor = j.visitor AND e.state = 'queued'"
+            "  AND e.created < j.created) AS turn"
+            " FROM jobs j WHERE state = 'queued' ORDER BY turn, last, created"
+        )
+        return [_read(row) for row in rows]
+
+    def change(self, name: str, **values: Any) -> None:
+        """Set columns of a job; a dict becomes JSON."""
+        columns = ", ".join(f"{column} = ?" for column in values)
+        found = [json.dumps(value) if isinstance(value, dict) else value for value in values.values()]
+        self._do(f"UPDATE jobs SET {columns} WHERE id = ?", (*found, name))
+
+    def remove(self, name: str) -> None:
+        """A job and its files."""
+        self._do("DELETE FROM jobs WHERE id = ?", (name,))
+        for path in self.files.glob(f"{name}.*"):
+            path.unlink(missing_ok=True)
+
+    def _do(self, statement: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._base.execute(statement, values).fetchall()
+
+
+def _read(row: sqlite3.Row) -> dict[str, Any]:
+    found = dict(row)
+    for column in ("asked", "progress", "error"):
+        found[column] = json.loads(found[column]) if found[column] else None
+    return found
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Store]:
+    store = Store(folder)
+    try:
+        yield store
+    finally:
+        store.close()
