@@ -3,7 +3,7 @@
 const past = [];
 const future = [];
 const listeners = new Set();
-let last = { keys: "", time: 0 };
+let last = { name: "", time: 0 };
 let fields = {}; // name -> field, as /api/about tells
 let draft = { photo: null, noise: false, guide: null, mask: null, settings: {} };
 
@@ -18,8 +18,9 @@ function tell() {
   for (const listener of listeners) listener(draft);
 }
 
-export function begin(list, first) {
-  fields = Object.fromEntries(list.map((each) => [each.name, each]));
+export function begin({ fields: list, models }, first) {
+  const [own] = models;
+  fields = { model: { default: own.name }, objective: { default: own.objective }, ...Object.fromEntries(list.map((each) => [each.name, each])) };
   draft = { ...draft, settings: changed(first) };
   tell();
 }
@@ -31,25 +32,23 @@ export function changed(settings) {
   return Object.fromEntries(Object.entries(settings).filter(differs));
 }
 
-/** Changes of the same things in quick succession, as a slider makes them, are one step of undo. */
-export function change(patch, keys = Object.keys(patch).join()) {
-  const together = keys === last.keys && Date.now() - last.time < 800;
-  if (!together) past.push(draft);
-  last = { keys, time: Date.now() };
+/** One step of undo; with a name in `together`, one for all in quick succession, as a slider makes them. */
+export function change(patch, together = "") {
+  if (!together || together !== last.name || Date.now() - last.time > 800) past.push(draft);
+  last = { name: together, time: Date.now() };
   future.length = 0;
   draft = { ...draft, ...patch };
   draft.settings = changed(draft.settings);
   tell();
 }
 
-export const set = (settings) =>
-  change({ settings: { ...draft.settings, ...settings } }, Object.keys(settings).join());
+export const set = (settings, together) => change({ settings: { ...draft.settings, ...settings } }, together);
 
 function step(from, to) {
   if (!from.length) return;
   to.push(draft);
   draft = from.pop();
-  last = { keys: "", time: 0 };
+  last = { name: "", time: 0 };
   tell();
 }
 

@@ -20,11 +20,11 @@ function tick(job, on) {
 
 function title(job) {
   const what = { zoom: "film, ", visualize: "from noise, " }[job.kind] ?? "";
-  return `${what}${job.settings.objective || job.settings.model || "dream"}`;
+  return `${what}${job.settings.objective || job.name || "dream"}`;
 }
 
 function card(job) {
-  const thumbnail = h("img", { src: `${api.picture(job.id, { format: "webp", size: 384 })}`, alt: "", loading: "lazy", draggable: "true", width: 256, height: 192,
+  const thumbnail = h("img", { src: `${api.picture(job.id, { format: "webp", size: 384, of: job.state })}`, alt: "", loading: "lazy", draggable: "true", width: 256, height: 192,
     onerror: () => thumbnail.replaceWith(h("i", { class: "blank" })) });
   const open = trying(async () => openDetails(await api.job(job.id), () => refresh()));
   return h("li", {},
@@ -42,7 +42,7 @@ const load = trying(async (before = "") => {
   }
   list.append(...jobs.map(card));
   older.hidden = jobs.length < COUNT;
-  oldest = jobs.at(-1)?.id ?? "";
+  oldest = jobs.at(-1)?.created ?? "";
   if (!list.children.length) list.append(h("li", { class: "empty" }, "Your dreams will hang here."));
   return jobs;
 });

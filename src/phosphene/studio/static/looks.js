@@ -22,7 +22,8 @@ export function begin({ presets, models }) {
       ? h("img", { src: `/static/looks/${preset.name}.webp`, alt: "", width: 176, height: 132, loading: "lazy" })
       : h("i", { class: "blank" }),
     h("span", {}, preset.name));
-  const sorted = [...presets].sort((a, b) => ready(b) - ready(a));
+  const rank = (preset) => (ready(preset) ? 2 : 0) + (PICTURED.includes(preset.name) ? 1 : 0);
+  const sorted = [...presets].sort((a, b) => rank(b) - rank(a));
   const cards = sorted.map((preset) => [preset, card(preset)]);
   $("#looks").replaceChildren(...cards.map(([, element]) => element));
   draft.listen(({ settings }) => {

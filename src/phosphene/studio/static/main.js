@@ -44,7 +44,7 @@ function keys(event) {
 async function begin() {
   const about = await api.about();
   $("#device").textContent = `${about.version}, ${about.device}`;
-  draft.begin(about.fields, FIRST);
+  draft.begin(about, FIRST);
   photo.begin();
   looks.begin(about);
   sliders.begin();

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { $, dialog, h, problem } from "./dom.js";
 import * as draft from "./draft.js";
 import { unit } from "./terms.js";
+import { thumbnail } from "./thumbs.js";
 
 const COUNT = 48;
 const fetched = new Map();
@@ -15,19 +16,6 @@ export function layersOf(model) {
     fetched.set(model, answer);
   }
   return fetched.get(model);
-}
-
-/** A thumbnail may still have to be made: it is asked for again, ever less often, while it is on the page. */
-function thumbnail(url) {
-  if (!url) return h("i", { class: "blank" });
-  let wait = 2000;
-  const image = h("img", { src: url, alt: "", width: 112, height: 112, loading: "lazy", class: "waiting" });
-  image.addEventListener("load", () => image.classList.remove("waiting"));
-  image.addEventListener("error", () => {
-    wait = Math.min(wait * 1.6, 30000);
-    setTimeout(() => image.isConnected && (image.src = `${url}${url.includes("?") ? "&" : "?"}again=${Date.now()}`), wait);
-  });
-  return image;
 }
 
 const card = (label, url, work, name) =>
@@ -53,7 +41,7 @@ export async function openMap({ pick, verb }) {
   const onPhoto = h("input", { type: "checkbox", onchange: () => overview() });
   const search = h("input", { type: "search", "aria-label": "Find a layer", placeholder: "find a layer", oninput: () => overview() });
   const box = dialog(`Inside ${model}`,
-    h("div", { class: "row" }, search, photo && h("label", { class: "check" }, onPhoto, "what each layer does to this photo")), body);
+    h("div", { class: "row finder" }, search, photo && h("label", { class: "check" }, onPhoto, "what each layer does to this photo")), body);
   const chosen = (what) => {
     pick(what);
     box.close();
@@ -68,7 +56,7 @@ export async function openMap({ pick, verb }) {
         layer.channels > 1 && h("button", { type: "button", class: "small", onclick: () => inside(layer), "aria-label": `The ${layer.channels} channels of ${layer.name}` }, `${layer.channels} channels`));
     body.replaceChildren(
       h("p", { class: "quiet" }, "From edges at the top to whole things at the bottom. Click what is to grow."),
-      ...stages(wanted).map(({ title, layers: some }) => h("section", {}, title && h("h3", {}, title), h("ul", { class: "grid" }, some.map(one)))),
+      h("div", { class: "stages" }, stages(wanted).map(({ title, layers: some }) => h("section", {}, title && h("h3", {}, title), h("ul", {}, some.map(one))))),
       ...(wanted.length ? [] : [h("p", { class: "empty" }, "No layer has such a name")]),
     );
   }

@@ -6,6 +6,7 @@ import * as draft from "./draft.js";
 import { layersOf, openMap } from "./map.js";
 import { choose } from "./photo.js";
 import * as terms from "./terms.js";
+import { thumbnail } from "./thumbs.js";
 
 const list = h("ul", { class: "terms", "aria-label": "Parts of the objective" });
 const now = () => terms.parse(draft.value("objective") ?? "");
@@ -17,7 +18,7 @@ async function pictured(image, what) {
   if (!place) return;
   const layers = await layersOf(draft.value("model")).catch(() => []);
   const url = layers.find((layer) => layer.name === place.layer)?.picture;
-  if (url) image.replaceWith(h("img", { src: url, alt: "", loading: "lazy" }));
+  if (url) image.replaceWith(thumbnail(url));
 }
 
 function row(term, at, all) {

@@ -124,9 +124,10 @@ export async function attach(next) {
   stage.split(0);
   stage.describe("The dream as it grows");
   told();
-  if (job.photo) {
+  const source = job.photo ? api.uploadPicture(job.photo, 2048) : job.from && api.picture(job.from, { format: "png" });
+  if (source) {
     const mine = job.id;
-    const before = await picture(api.uploadPicture(job.photo, 2048)).catch(() => null);
+    const before = await picture(source).catch(() => null);
     if (job.id !== mine) return;
     const [width, height] = stage.size();
     if (before) stage.show(job.octave && width ? { before } : { before, width: job.width || before.naturalWidth, height: job.height || before.naturalHeight });
@@ -139,10 +140,11 @@ export async function attach(next) {
 export async function begin(extra = {}) {
   const now = draft.get();
   const size = now.settings.max_size || 512;
+  const { max_size, scale, ...asItIs } = now.settings; // more of a picture leaves it as large as it is
   const request = {
-    kind: now.photo || extra.from ? "dream" : "visualize", settings: now.settings,
-    photo: now.photo?.id ?? null, mask: now.mask?.id ?? null, guide: now.guide?.id ?? null,
-    ...(now.photo ? {} : { size }), ...extra,
+    kind: now.photo || extra.from ? "dream" : "visualize", settings: extra.from ? asItIs : now.settings,
+    photo: extra.from ? null : now.photo?.id ?? null, mask: now.mask?.id ?? null, guide: now.guide?.id ?? null,
+    ...(now.photo || extra.from ? {} : { size }), ...extra,
   };
   const made = await api.create(request);
   const full = made.state ? made : await api.job(made.id);

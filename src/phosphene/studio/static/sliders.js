@@ -11,7 +11,7 @@ function big(name, label, low, high) {
   const limits = draft.field(name);
   const place = (value) => (100 * Math.log(Math.min(Math.max(value, low), high) / low)) / Math.log(high / low);
   const worth = (at) => Number((low * (high / low) ** (at / 100)).toPrecision(2));
-  const range = h("input", { type: "range", id: name, min: 0, max: 100, step: 0.5, "aria-describedby": `${name}-help`, oninput: () => draft.set({ [name]: worth(range.value) }) });
+  const range = h("input", { type: "range", id: name, min: 0, max: 100, step: 0.5, "aria-describedby": `${name}-help`, oninput: () => draft.set({ [name]: worth(range.value) }, name) });
   const number = h("input", { type: "number", "aria-label": `${label} as a number`, min: limits.minimum, max: limits.maximum, step: "any",
     onchange: () => number.value > 0 && draft.set({ [name]: Number(number.value) }) });
   draft.listen(() => {

@@ -7,6 +7,7 @@ const pen = canvas.getContext("2d");
 const divider = $("#divider");
 const scene = { before: null, after: null, width: 0, height: 0, split: 0, over: null };
 const eye = { zoom: 1, x: 0, y: 0, fitted: true }; // screen pixels per picture pixel; the picture's corner
+const halo = Object.assign(document.createElement("canvas"), { width: 6, height: 4 });
 const fingers = new Map();
 let painter = null; // {down, move, up} of the mask's brush, in picture pixels
 let due = false;
@@ -29,11 +30,24 @@ export function fit() {
   redraw();
 }
 
+/** Around the picture, its own light: a few blurred pixels of it. */
+function glow(picture) {
+  if (!picture) return;
+  const light = halo.getContext("2d");
+  light.drawImage(picture, 0, 0, halo.width, halo.height);
+  pen.imageSmoothingEnabled = true;
+  pen.imageSmoothingQuality = "high";
+  pen.globalAlpha = 0.45;
+  pen.drawImage(halo, 0, 0, canvas.width, canvas.height);
+  pen.globalAlpha = 1;
+}
+
 function draw() {
   due = false;
   pen.clearRect(0, 0, canvas.width, canvas.height);
   if (!scene.width) return;
   const [w, h] = [scene.width * eye.zoom, scene.height * eye.zoom];
+  glow(scene.after ?? scene.before);
   pen.imageSmoothingEnabled = eye.zoom < 4;
   pen.imageSmoothingQuality = "high";
   const cut = scene.after && scene.before ? scene.split * canvas.width : 0;
