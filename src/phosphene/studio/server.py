@@ -224,7 +224,11 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
     async def watch(socket: WebSocket) -> None:
         await live.serve(socket, socket.state.visitor)
 
-    app.mount("/", StaticFiles(directory=PAGE, html=True))
+    @app.get("/", include_in_schema=False)
+    def page() -> FileResponse:
+        return FileResponse(PAGE / "index.html", headers={"cache-control": "no-cache"})
+
+    app.mount("/static", StaticFiles(directory=PAGE))
     return Guard(app, hosts=hosts, token=token)
 
 
