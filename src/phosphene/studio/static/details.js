@@ -6,7 +6,7 @@ import { restore } from "./photo.js";
 import { attach, begin } from "./run.js";
 
 const told = (value) => (value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
-const rows = (settings) => Object.entries(settings).map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name.replaceAll("_", " ")), h("td", {}, told(value))));
+const rows = (settings) => Object.entries(settings).filter(([, value]) => value !== "").map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name.replaceAll("_", " ")), h("td", {}, told(value))));
 const button = (label, work) => h("button", { type: "button", onclick: trying(work) }, label);
 const image = (job, size = 1024) => h("img", { src: api.picture(job.id, { format: "jpeg", size }), alt: `${job.name || "Dream"}, ${job.state}` });
 const ended = (job) => ["done", "failed", "cancelled"].includes(job.state);

@@ -23,8 +23,15 @@ function title(job) {
   return `${what}${job.settings.objective || job.name || "dream"}`;
 }
 
+/** What there is to see of a job: its picture; before there is one, its photo. */
+function source(job) {
+  const begun = job.state === "done" || (job.octave && job.state !== "failed");
+  if (begun) return api.picture(job.id, { format: job.kind === "zoom" ? "jpeg" : "webp", size: 384, of: job.state });
+  return job.photo ? api.uploadPicture(job.photo, 384) : "/static/icon.svg";
+}
+
 function card(job) {
-  const thumbnail = h("img", { src: `${api.picture(job.id, { format: "webp", size: 384, of: job.state })}`, alt: "", loading: "lazy", draggable: "true", width: 256, height: 192,
+  const thumbnail = h("img", { src: source(job), alt: "", loading: "lazy", draggable: "true", width: 256, height: 192,
     onerror: () => thumbnail.replaceWith(h("i", { class: "blank" })) });
   const open = trying(async () => openDetails(await api.job(job.id), () => refresh()));
   return h("li", {},

@@ -21,6 +21,9 @@ export function layersOf(model) {
 const card = (label, url, work, name) =>
   h("button", { type: "button", class: "card", "aria-label": name, onclick: work }, thumbnail(url), h("span", {}, label));
 
+/** The layers of a network whose map was opened; none of others, so that nothing is made that nobody asked for. */
+export const known = async (model) => (fetched.has(model) ? layersOf(model) : []);
+
 /** Consecutive layers with the same first parts of their names stand together. */
 function stages(layers) {
   const found = [];

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { $, h, toast, trying } from "./dom.js";
 import * as draft from "./draft.js";
-import { layersOf, openMap } from "./map.js";
+import { known, openMap } from "./map.js";
 import { choose } from "./photo.js";
 import * as terms from "./terms.js";
 import { thumbnail } from "./thumbs.js";
@@ -16,7 +16,7 @@ export const add = (what) => write([...now(), { weight: 1, what }]);
 async function pictured(image, what) {
   const place = terms.place(what);
   if (!place) return;
-  const layers = await layersOf(draft.value("model")).catch(() => []);
+  const layers = await known(draft.value("model")).catch(() => []);
   const url = layers.find((layer) => layer.name === place.layer)?.picture;
   if (url) image.replaceWith(thumbnail(url));
 }

@@ -11,6 +11,7 @@ const bar = $("#run");
 const film = $("#film");
 const over = ["done", "failed", "cancelled"];
 const listeners = new Set();
+const rounded = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 let job = null;
 let loaded = ""; // the job whose finished picture is shown
 let spoken = "";
@@ -43,6 +44,7 @@ bar.append(
 
 function words() {
   if (job.state === "queued") return job.place > 1 ? `number ${job.place} in the queue` : "soon";
+  if (job.state === "running" && !job.octave) return "the network is waking up";
   if (!job.steps || over.includes(job.state)) return job.seconds ? `${job.seconds.toFixed(1)} s, ${job.width} × ${job.height}` : "";
   return `octave ${job.octave} of ${job.octaves}, step ${job.step} of ${job.steps}`;
 }
@@ -54,7 +56,7 @@ function told() {
   bar.hidden = false;
   parts.state.textContent = { running: "Dreaming", queued: "Waiting" }[job.state] ?? job.state;
   parts.step.textContent = words();
-  parts.score.textContent = Number.isFinite(job.score) && job.score ? `score ${job.score.toPrecision(3)}` : "";
+  parts.score.textContent = Number.isFinite(job.score) && job.score ? `score ${rounded.format(job.score)}` : "";
   parts.meter.value = job.state === "done" ? 1 : Math.min(share, 1);
   parts.error.hidden = !job.error;
   parts.error.textContent = job.error?.message ?? job.error ?? "";
@@ -78,7 +80,7 @@ async function finish() {
   loaded = job.id;
   leave(job.id);
   for (const listener of listeners) listener(job);
-  if (job.state === "failed") return;
+  if (job.state === "failed" || (job.state === "cancelled" && !job.octave)) return;
   if (job.kind === "zoom" && job.state === "done") {
     film.src = api.picture(job.id, { format: "mp4" });
     film.hidden = false;
