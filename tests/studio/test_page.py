@@ -305,7 +305,7 @@ def test_the_map_is_accessible(visit, axe):
 
 def nameless(page) -> list[str]:
     """Controls without a name for those who don't see them."""
-    return page.evaluate("""() => [...document.querySelectorAll('button, input, select, textarea, a, summary')]
+    return page.evaluate("""() => [...document.querySelectorAll('button, input, select, textarea, a')]
         .filter(each => each.checkVisibility() && !(each.ariaLabel || each.textContent.trim()
             || each.labels?.[0]?.textContent.trim() || each.getAttribute('aria-labelledby')))
         .map(each => each.outerHTML)""")
