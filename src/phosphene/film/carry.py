@@ -28,7 +28,7 @@ from phosphene.octave import octave_sizes
 
 FEW = 4  # times fewer steps on a still than on a scene's first
 KEEP = 0.15  # of a step, where the dream has grown up
-GROWTH = 10  # stills until it has
+GROWTH = 4  # stills until it has
 MOST = 6.0  # times a step, where it grows up more slowly than elsewhere
 NEAR = 16.0  # px: how far around a pixel that is looked at
 DECAY = 0.97  # from still to still
