@@ -58,10 +58,16 @@ class FilmFlags:
 
 
 def finished(output: str, where: FilmFlags, report: Report) -> bool:
-    """Whether `--resume` has nothing left to do."""
+    """Whether `--resume` has nothing left to do; E_EXISTS for a film that isn't to be replaced."""
     if where.resume and not where.overwrite and Path(output).is_file() and not parts(output).exists():
         report.note(f"{output} exists and is finished")
+        if report.events:
+            report.event("end", output=output, finished=True)
         return True
+    if Path(output).is_file() and not where.resume:
+        from phosphene.picture import atomic
+
+        atomic.check(output, where.overwrite)
     return False
 
 
