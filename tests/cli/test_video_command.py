@@ -8,13 +8,15 @@ import subprocess
 import sys
 import time
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
-import films
 import numpy as np
 import pytest
 from PIL import Image
 from tiny import make_photo
+
+import films
 
 QUICK = ["--octaves", "1", "--steps", "4", "--seed", "3"]
 SMALL = (96, 54)
@@ -82,10 +84,7 @@ def test_on_a_pan_it_is_as_steady_and_as_strong_as_promised(run):
 
 
 def flicker(stills):
-    inside = [
-        np.abs(now[3:-4, 3:-5] - before[4:-3, 5:-3]).mean()
-        for before, now in zip(stills, stills[1:], strict=False)
-    ]
+    inside = [np.abs(now[3:-4, 3:-5] - before[4:-3, 5:-3]).mean() for before, now in pairwise(stills)]
     return float(np.mean(inside))
 
 

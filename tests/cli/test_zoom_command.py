@@ -6,11 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import films
 import numpy as np
 import pytest
 from PIL import Image
 from tiny import make_photo
+
+import films
 
 QUICK = ["--octaves", "1", "--steps", "2", "--seed", "3"]
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"

@@ -159,9 +159,7 @@ def stills(
         else:
             until = 0 if last is None else last + lasts
             whole = facts.start + (stream.duration or 0)
-            if (
-                last is not None and last < whole < until + usual
-            ):  # the container knows how long the last one lasts
+            if last is not None and last < whole < until + usual:  # the container knows
                 until = whole
         if held is not None and held[0] >= skip:
             yield _still(held, max(held[1] + 1, until), facts, pixels, size)
