@@ -199,3 +199,11 @@ def test_it_goes_on_after_ctrl_c_and_after_being_killed(run, tmp_path):
     for kind in ("video", "audio"):
         assert films.packets("out.mkv", kind) == films.packets("whole.mkv", kind)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["film.mkv", "out.mkv", "whole.mkv"]
+
+
+@pytest.mark.parametrize("more", [["--overwrite"], []])
+def test_the_film_itself_is_never_replaced(run, film, more):
+    before = Path(film).read_bytes()
+    found = run("video", film, "-o", film, *QUICK, *more)
+    assert (found.code, "E_OUTPUT" in found.err) == (2, True)
+    assert Path(film).read_bytes() == before

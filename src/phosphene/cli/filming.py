@@ -17,6 +17,7 @@ from cyclopts import Parameter
 from phosphene.cli.flags import OUTPUT, option
 from phosphene.cli.report import Report, interactive
 from phosphene.config import Dream
+from phosphene.errors import PhospheneError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -69,6 +70,14 @@ def finished(output: str, where: FilmFlags, report: Report) -> bool:
 
         atomic.check(output, where.overwrite)
     return False
+
+
+def apart(source: str, output: str) -> None:
+    """E_OUTPUT where the film would be written over what it is made from."""
+    if Path(output).exists() and Path(source).exists() and Path(output).samefile(source):
+        raise PhospheneError(
+            "E_OUTPUT", f"{output} is an input, which is never replaced; give another output"
+        )
 
 
 def seeded(dream: Dream, output: str, resume: bool) -> Dream:
