@@ -23,8 +23,12 @@ from phosphene.lens import Lens
 
 STEPS = 128
 LAYERS = {
-    "efficientnet_lite2": ("blocks.2.2", "blocks.3.2", "blocks.4.2", "blocks.5.2"),
-    "bvlc_googlenet": tuple(f"inception_{cell}/output" for cell in ("3b", "4a", "4c", "4e", "5a")),
+    "efficientnet_lite2": tuple(
+        f"blocks.{block}" for block in ("0.0", "1.2", "2.2", "3.2", "4.2", "5.2", "5.3", "6.0")
+    ),
+    "bvlc_googlenet": tuple(
+        f"inception_{cell}/output" for cell in ("3a", "3b", "4a", "4c", "4e", "5a", "5b")
+    ),
 }
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Pictures = Callable[["Part", int, int], Tensor]  # channel, px -> `[1, 3, H, W]`

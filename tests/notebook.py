@@ -100,8 +100,11 @@ def make_step(net, x, random, end, objective, step_size=1.5, jitter=32):
 
 
 def deepdream(net, photo, seed, end="inception_4c/output", objective=objective_l2, octaves=4, steps=10):
-    """`[H, W, 3]` RGB 0..255 -> (the dream likewise, the last score)."""
-    random = np.random.RandomState(seed)
+    """`[H, W, 3]` RGB 0..255 -> (the dream likewise, the last score).
+
+    `seed` may be a `RandomState` that goes on from frame to frame.
+    """
+    random = seed if isinstance(seed, np.random.RandomState) else np.random.RandomState(seed)
     bases = [preprocess(photo)]
     for _ in range(octaves - 1):
         bases.append(nd.zoom(bases[-1], (1, 1.0 / 1.4, 1.0 / 1.4), order=1))

@@ -92,6 +92,16 @@ def test_every_type_of_score(tmp_path, states, dtype):
     assert same(checkpoint.load(tmp_path / "a", IDENTITY), state)
 
 
+@pytest.mark.parametrize("param", ["fourier", "laplacian", "cppn", "maco"])
+def test_a_param_goes_on_from_a_checkpoint(tmp_path, lens, param):
+    config = CONFIG.but(param=param, average=0.5)
+    frames = list(dream(IMAGE, "3", lens, config))
+    path = tmp_path / "run.checkpoint"
+    checkpoint.save(path, frames[1].state(), IDENTITY)
+    *_, last = dream(IMAGE, "3", lens, config, resume=checkpoint.load(path, IDENTITY))
+    assert torch.equal(last.full(), frames[-1].full())
+
+
 def test_a_state_that_is_no_plain_array_of_its_own(tmp_path, states):
     """Strided views, a batch of one and a score without dimensions."""
     wide = torch.arange(24.0).reshape(2, 3, 2, 2).permute(0, 1, 3, 2)[..., ::2]

@@ -26,6 +26,7 @@ VERSIONED, TEXT, HASH = "phosphene_checkpoint", "run", "sha256"
 MAX_CHARACTERS = 4_000_000
 ROWS = ".rows"  # at the end of the name of a picture that is read in windows
 DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16"}
+DTYPES |= {torch.int64: "I64", torch.uint8: "U8"}
 
 
 def save(path: str | Path, state: Mapping[str, Any], identity: Mapping[str, Any]) -> None:

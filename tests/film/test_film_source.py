@@ -4,10 +4,10 @@ import itertools
 from fractions import Fraction
 
 import av
-import films
 import numpy as np
 import pytest
 
+import films
 from phosphene import PhospheneError
 from phosphene.film.convert import Color, Frames, Pixels
 from phosphene.film.source import look, stills

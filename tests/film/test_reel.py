@@ -14,12 +14,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import films
 import numpy as np
 import pytest
 import reel_run
 from PIL import Image
 
+import films
 from phosphene import PhospheneError
 from phosphene.film import parts
 from phosphene.film.kinds import Way

@@ -72,6 +72,16 @@ def test_a_pan_holds_together(lens):
         assert abs(one.image.mean() - scaled(still.pixels).mean()) < 0.01
 
 
+def test_the_light_stays(lens):
+    stills = pan(count=30, by=(1, 0))
+    films = made(stills, lens)
+    differ = [
+        float(one.image.mean() - scaled(still.pixels).mean())
+        for one, still in zip(films, stills, strict=True)
+    ]
+    assert max(differ) - min(differ) < 0.002
+
+
 def test_the_figure_is_told_as_it_is(lens):
     stills = pan(count=4)
     films = made(stills, lens)

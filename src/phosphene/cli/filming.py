@@ -17,6 +17,7 @@ from cyclopts import Parameter
 from phosphene.cli.flags import OUTPUT, option
 from phosphene.cli.report import Report, interactive
 from phosphene.config import Dream
+from phosphene.errors import PhospheneError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -58,11 +59,25 @@ class FilmFlags:
 
 
 def finished(output: str, where: FilmFlags, report: Report) -> bool:
-    """Whether `--resume` has nothing left to do."""
+    """Whether `--resume` has nothing left to do; E_EXISTS for a film that isn't to be replaced."""
     if where.resume and not where.overwrite and Path(output).is_file() and not parts(output).exists():
         report.note(f"{output} exists and is finished")
+        if report.events:
+            report.event("end", output=output, finished=True)
         return True
+    if Path(output).is_file() and not where.resume:
+        from phosphene.picture import atomic
+
+        atomic.check(output, where.overwrite)
     return False
+
+
+def apart(source: str, output: str) -> None:
+    """E_OUTPUT where the film would be written over what it is made from."""
+    if Path(output).exists() and Path(source).exists() and Path(output).samefile(source):
+        raise PhospheneError(
+            "E_OUTPUT", f"{output} is an input, which is never replaced; give another output"
+        )
 
 
 def seeded(dream: Dream, output: str, resume: bool) -> Dream:

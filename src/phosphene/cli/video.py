@@ -69,6 +69,7 @@ def video(
     dream = settings.gather(given(flags), look=sources.preset, config=sources.config).dream
     output = output or str(Path(film).with_name(f"{Path(film).stem}-dream{Path(film).suffix or '.mp4'}"))
     report = Report(events=talk.json, quiet=talk.quiet, verbose=talk.verbose)
+    filming.apart(film, output)
     if filming.finished(output, where, report):
         return 0
     dream = filming.seeded(dream, output, where.resume)

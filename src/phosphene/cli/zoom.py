@@ -71,6 +71,7 @@ def zoom(
     way = _motion(motion, found.preset == "classic")
     output = plain(where.output) or str(Path(name).with_name(f"{Path(name).stem}-zoom.mp4"))
     report = Report(events=talk.json, quiet=talk.quiet, verbose=talk.verbose)
+    filming.apart(name, output)
     if filming.finished(output, where, report):
         return 0
     dream = filming.seeded(found.dream, output, where.resume)

@@ -28,7 +28,7 @@ from phosphene.octave import octave_sizes
 
 FEW = 4  # times fewer steps on a still than on a scene's first
 KEEP = 0.15  # of a step, where the dream has grown up
-GROWTH = 10  # stills until it has
+GROWTH = 4  # stills until it has
 MOST = 6.0  # times a step, where it grows up more slowly than elsewhere
 NEAR = 16.0  # px: how far around a pixel that is looked at
 DECAY = 0.97  # from still to still
@@ -47,6 +47,7 @@ class Carried:
     detail: Array
     age: Array
     strength: float  # the mean size of the scene's first detail
+    light: Array  # `[3]`: how much brighter the scene's first dream is than its still
     evaluations: int = 0  # of the gradient, that it took
 
     @cached_property
@@ -72,7 +73,8 @@ class Dreamer:
         frames = dream(tensor(still), self.objective, self.lens, settings, mask=self.mask)
         ((count, last),) = deque(enumerate(frames, 1), maxlen=1)
         detail = array(last.full()) - still
-        return Carried(still, detail, np.ones(still.shape[:2], np.float32), _size(detail), count)
+        age = np.ones(still.shape[:2], np.float32)
+        return Carried(still, detail, age, _size(detail), detail.mean((0, 1)), count)
 
     def on(self, last: Carried, still: Array, flow: Flow) -> Carried:
         """The dream on `still` that goes on from that on the still before."""
@@ -95,7 +97,7 @@ class Dreamer:
         return array(with_color_of(tensor(carried.raw), tensor(carried.still)))
 
     def _moved(self, last: Carried, still: Array, flow: Flow, before: Array, allowed: float) -> Carried:
-        """The detail at its new place, as sharp as it can be without flicker, and about as strong."""
+        """The detail at its new place, as sharp as it can be without flicker, about as strong, as light."""
         seen = (cv2.GaussianBlur(flow.seen, (0, 0), EDGE) * flow.seen)[..., None]
         sharp, soft = (flow.carry(last.detail, sharp=way) * seen for way in (True, False))
         age = np.where(flow.seen > 0, flow.carry(last.age), 0)
@@ -106,6 +108,8 @@ class Dreamer:
             held = DECAY * last.strength / max(strength, 1e-6)
             detail = detail * np.float32(np.clip(held, DECAY, AMPLIFIED))
             moved = replace(last, still=still, detail=detail, age=age)
+            lighter = (moved.raw - still).mean((0, 1)) - last.light
+            moved = replace(moved, detail=detail - lighter)
             if apart(moved.raw, before, flow) <= allowed:
                 break
         return moved

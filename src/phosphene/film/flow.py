@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 LONGEST = 960  # px: the flow of larger stills is found on smaller ones
 AGREE = 0.01, 0.5  # a flow and the one back agree up to 0.01 (|f|² + |b|²) + 0.5 px² (Sundaram 2010)
 ALIKE = 24  # levels by which a pixel, blurred, may differ from the one that it was
+SAME = 5  # the same, where the flow there and back don't agree: in the dark, in the sky
+FAR = 12.0  # px: how far around such a place its motion is looked for
 STILL = 0.06  # px: less than this is no motion
 Array = NDArray[Any]
 
@@ -54,14 +56,16 @@ def flow(before: Array, now: Array) -> Flow:
     back = dis.calc(small[1], small[0], nothing)
     forth = dis.calc(small[0], small[1], nothing)
     back = np.where((np.square(back).sum(-1) < STILL**2)[..., None], np.float32(0), back)
-    seen = _agrees(back, forth) & _inside(back)
+    sure = _agrees(back, forth)
+    back = np.where(sure[..., None], back, _around(back, sure))
+    seen = _inside(back)
     if scale < 1:
         factor = np.array([width / size[0], height / size[1]], np.float32)
         back = cv2.resize(back, (width, height), interpolation=cv2.INTER_LINEAR) * factor
-        seen = cv2.resize(seen.astype(np.float32), (width, height)) > 0.5
+        seen, sure = (cv2.resize(one.astype(np.float32), (width, height)) > 0.5 for one in (seen, sure))
     found = Flow(back, seen.astype(np.float32), 0.0)
     apart = np.abs(found.carry(before.astype(np.float32)) - now).mean(-1)
-    alike = cv2.blur(apart, (5, 5)) < ALIKE
+    alike = cv2.blur(apart, (5, 5)) < np.where(sure, ALIKE, SAME)
     return Flow(back, (seen & alike).astype(np.float32), float(apart.mean()))
 
 
@@ -93,6 +97,14 @@ def _agrees(back: Array, forth: Array) -> Array:
     sizes = np.square(back).sum(-1) + np.square(there).sum(-1)
     agrees: Array = apart <= AGREE[0] * sizes + AGREE[1]
     return agrees
+
+
+def _around(back: Array, sure: Array) -> Array:
+    """The mean motion of the places nearby whose flow is sure."""
+    weight = cv2.GaussianBlur(sure.astype(np.float32), (0, 0), FAR)
+    summed = cv2.GaussianBlur(back * sure[..., None].astype(np.float32), (0, 0), FAR)
+    found: Array = summed / np.maximum(weight, 1e-3)[..., None]
+    return found
 
 
 def _inside(back: Array) -> Array:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
 
-from phosphene.film.source import Facts, stills
+from phosphene.errors import PhospheneError
+from phosphene.film.finish import Piece, join
+from phosphene.film.kinds import Way, plan
+from phosphene.film.reel import faults
+from phosphene.film.source import Facts, opened, picture, stills, tick
 from phosphene.film.video import flows
+from phosphene.picture import atomic
 
 
 @dataclass(frozen=True)
@@ -34,3 +45,53 @@ def segments(facts: Facts, size: tuple[int, int] | None = None, *, least: float 
     return [
         Segment(start, end, last - first) for (start, first), (end, last) in zip(firsts, ends, strict=True)
     ]
+
+
+def joined(
+    dreams: Sequence[str | os.PathLike[str]],
+    pieces: Sequence[Segment],
+    output: str | os.PathLike[str],
+    facts: Facts,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """One film `output` of the dreams of a film's segments, in order, with its sound; nothing is encoded.
+
+    E_INPUT for a dream of another length, E_FORMAT for one that isn't written as the first is.
+    """
+    looks, found = [], []
+    for path, segment in zip(dreams, pieces, strict=True):
+        begin = tick(facts, segment.start)
+        with opened(path) as film:
+            stream = picture(film, path)
+            context = stream.codec_context
+            looks.append((context.name, context.width, context.height, context.pix_fmt, context.extradata))
+            base = stream.time_base or Fraction(1)
+            times = [(packet.pts or 0, packet.duration or 0) for packet in film.demux(stream) if packet.size]
+        if len(times) != segment.frames:
+            raise PhospheneError(
+                "E_INPUT", f"{path} has {len(times)} stills, expected {segment.frames}; dream it again"
+            )
+        if looks[-1] != looks[0]:
+            raise PhospheneError(
+                "E_FORMAT", f"{path} isn't written as {dreams[0]} is; use one codec, quality and size"
+            )
+        ticks, first = base / facts.time_base, times[0][0]
+        moved = [(begin + round((pts - first) * ticks), round(lasts * ticks)) for pts, lasts in times]
+        found.append(Piece(Path(path), moved))
+    with opened(dreams[0]) as film:
+        shape = picture(film, dreams[0]).codec_context
+        codec = {"hevc": "h265", "libdav1d": "av1"}.get(shape.name, shape.name)
+        way = Way.like(facts, codec=codec)
+        if facts.rotation == 0 or (shape.width, shape.height) == (facts.width, facts.height):
+            way = Way.like(facts, shape.width, shape.height, codec=codec)
+    target = atomic.check(output, overwrite)
+    part = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.part")
+    sound = facts if facts.audio or facts.subtitles else None
+    try:
+        with faults(output):
+            join(part, plan(os.fspath(output), way), found, sound, 0.0, None)
+            atomic.publish(part, target, overwrite)
+    finally:
+        with suppress(OSError):
+            part.unlink()

@@ -158,6 +158,9 @@ def stills(
             held = index // every, pts, frame
         else:
             until = 0 if last is None else last + lasts
+            whole = facts.start + (stream.duration or 0)
+            if last is not None and last < whole < until + usual:  # the container knows
+                until = whole
         if held is not None and held[0] >= skip:
             yield _still(held, max(held[1] + 1, until), facts, pixels, size)
     if notes is not None:

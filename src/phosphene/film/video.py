@@ -65,6 +65,7 @@ class Made:
             "detail": torch.from_numpy(carried.detail),
             "age": torch.from_numpy(carried.age),
             "strength": carried.strength,
+            "light": carried.light.tolist(),
             "flicker": [self.flicker.stills, self.flicker.dream, self.flicker.film],
             "evaluations": self.evaluations,
         }
@@ -133,4 +134,9 @@ def _eight(pixels: Array) -> Array:
 def _resumed(state: Mapping[str, Any]) -> tuple[Carried, Flicker, int]:
     still, detail, age = (state[name].numpy() for name in ("still", "detail", "age"))
     stills, dream, film = state["flicker"]
-    return Carried(still, detail, age, state["strength"]), Flicker(stills, dream, film), state["evaluations"]
+    light = np.array(state["light"], np.float32)
+    return (
+        Carried(still, detail, age, state["strength"], light),
+        Flicker(stills, dream, film),
+        state["evaluations"],
+    )

@@ -8,7 +8,7 @@ import av
 import numpy as np
 from PIL import Image
 
-PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photo.jpg"
+PHOTO = Path(__file__).resolve().parents[1] / "examples" / "photo.jpg"
 
 
 @cache
