@@ -31,7 +31,7 @@ function control(field) {
 
 function ranged({ minimum, maximum }) {
   if (minimum === null || minimum === undefined) return "";
-  return maximum === null || maximum === undefined ? `, from ${minimum}` : `, ${minimum} to ${maximum}`;
+  return maximum === null || maximum === undefined ? ` (from ${minimum})` : ` (${minimum} to ${maximum})`;
 }
 
 function row(field) {

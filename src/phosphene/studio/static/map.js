@@ -58,7 +58,7 @@ export async function openMap({ pick, verb }) {
         card(layer.name, onPhoto.checked ? api.layerOnPhoto(model, layer.name, photo.id) : layer.picture, () => chosen(unit(layer.name)), `${verb} ${layer.name}, ${layer.kind}`),
         layer.channels > 1 && h("button", { type: "button", class: "small", onclick: () => inside(layer), "aria-label": `The ${layer.channels} channels of ${layer.name}` }, `${layer.channels} channels`));
     body.replaceChildren(
-      h("p", { class: "quiet" }, "From edges at the top to whole things at the bottom. Click what is to grow."),
+      h("p", { class: "quiet" }, "From edges at first to whole things at last. Click what is to grow."),
       h("div", { class: "stages" }, stages(wanted).map(({ title, layers: some }) => h("section", {}, title && h("h3", {}, title), h("ul", {}, some.map(one))))),
       ...(wanted.length ? [] : [h("p", { class: "empty" }, "No layer has such a name")]),
     );

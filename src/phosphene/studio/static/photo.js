@@ -31,16 +31,13 @@ export const take = trying(async (file) => {
   restore(photo.recipe);
   if (draft.get().photo || draft.get().noise) toast("Its recipe is restored", ["Dream on this picture itself", () => use(photo)]);
   else {
-    await use(photo);
+    use(photo);
     toast("Its recipe is restored");
   }
   return undefined;
 });
 
-async function use(photo) {
-  draft.change({ photo, noise: false, mask: null });
-  await preview(photo);
-}
+const use = (photo) => draft.change({ photo, noise: false, mask: null }); // it is shown by who listens
 
 async function preview(photo) {
   const before = await picture(api.uploadPicture(photo.id, 2048));

@@ -22,7 +22,10 @@ function load(image, url, wait) {
   };
   const again = () => setTimeout(() => (waiting.push([image, url, Math.min(wait * 1.5, 20000)]), next()), wait);
   image.onload = over(() => image.classList.remove("waiting"));
-  image.onerror = over(again);
+  image.onerror = over(() => {
+    image.removeAttribute("src");
+    again();
+  });
   image.src = wait > 1500 ? `${url}${url.includes("?") ? "&" : "?"}again=${Date.now()}` : url;
 }
 
