@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,9 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 
 def studio(
     *,
-    host: Annotated[str, option("the address to serve at (default 127.0.0.1, this machine only)")] = "127.0.0.1",
+    host: Annotated[
+        str, option("the address to serve at (default 127.0.0.1, this machine only)")
+    ] = "127.0.0.1",
     port: Annotated[int, option("the port; 0 = any that is free (default 8347)", metavar="N")] = 8347,
     token: Annotated[str, option("what visitors must know; made up beyond this machine")] = "",
     data: Annotated[str, option("where uploads and pictures are kept", metavar="DIR")] = "",
@@ -40,7 +43,10 @@ def studio(
     try:
         listening = socket.create_server((host, port), family=_family(host))
     except OSError as error:
-        print(f"phosphene: {host}:{port} can't be served: {error.strerror}; choose another --port", file=sys.stderr)
+        print(
+            f"phosphene: {host}:{port} can't be served: {error.strerror}; choose another --port",
+            file=sys.stderr,
+        )
         return 1
     import uvicorn
 
@@ -82,8 +88,6 @@ def _names(host: str) -> tuple[str, ...]:
     if host not in ("0.0.0.0", "::"):
         return ()
     found = {socket.gethostname().lower()}
-    try:
+    with suppress(OSError):
         found |= {str(entry[4][0]) for entry in socket.getaddrinfo(socket.gethostname(), None)}
-    except OSError:
-        pass
     return tuple(f"[{one}]" if ":" in one else one for one in found)

@@ -1,4 +1,4 @@
-"""From what a visitor asked for to what the engine takes, and from its last frame to a picture that is kept."""
+"""From what a visitor asked for to what the engine takes, and from its last frame to a picture to keep."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ class Made:
     lens: Lens
     dream: Dream
     mask: Tensor | None
-    detail: Tensor | None
     photo: Picture | None
     name: str  # of the photo
     files: dict[str, str]  # name -> SHA-256, of guide and mask
@@ -78,7 +77,7 @@ def made_of(job: Mapping[str, Any], files: Path, load: Callable[[Dream], Lens]) 
         octaves=octave_count(*output_size(height, width, dream), dream),
     )
     name = str(asked.get("name") or "")
-    return Made(image, objective.bind(lens), lens, dream, mask, None, photo, name, used)
+    return Made(image, objective.bind(lens), lens, dream, mask, photo, name, used)
 
 
 def saved(made: Made, last: Frame, target: Path) -> None:

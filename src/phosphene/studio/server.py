@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,41 +14,23 @@ from fastapi import FastAPI, Path, Query, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from phosphene import models
-from phosphene.config import Dream
 from phosphene.errors import PhospheneError
-from phosphene.studio import forms
+from phosphene.studio import forms, recipes
+from phosphene.studio.bodies import read_json, received, shown
 from phosphene.studio.decode import PIXELS, Decoder
 from phosphene.studio.live import Live
 from phosphene.studio.manager import MAX_JOBS, MAX_MINE, Manager
 from phosphene.studio.safety import Guard
 from phosphene.studio.store import OVER, Store, identifier
+from phosphene.studio.visitors import Studio
 
 UPLOAD = 64_000_000  # bytes
-BODY = 200_000  # of JSON
 PAGE = File(__file__).parent / "static"
-FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "tiff": "image/tiff"}
 STATUS = {"E_MISSING": 404, "E_EXISTS": 409, "E_STATE": 409, "E_TOO_LARGE": 413, "E_FULL": 429}
-PATHS = ("guide", "mask", "weights")  # settings that name files of this machine: uploads take their place
 Id = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
-Name = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-
-
-class Asked(BaseModel):
-    """A job: what to dream, on what."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    kind: Literal["dream", "visualize"] = "dream"
-    settings: dict[str, Any] = Field(default_factory=dict, max_length=100)
-    photo: Name | None = None
-    mask: Name | None = None
-    guide: Name | None = None
-    size: int = Field(512, ge=16, le=4096)
-    from_: Name | None = Field(None, alias="from")
 
 
 def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any:
@@ -69,7 +50,11 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         store.close()
 
     app = FastAPI(
-        title="phosphene studio", lifespan=life, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
+        title="phosphene studio",
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
     )
 
     @app.exception_handler(PhospheneError)
@@ -99,7 +84,7 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         key = identifier()
         path = store.file(key, "upload")
         try:
-            await _received(request, path, UPLOAD)
+            await received(request, path, UPLOAD)
             async with deciding:
                 found = await asyncio.to_thread(decoder.look, path)
         except BaseException:
@@ -118,12 +103,12 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         """A small JPEG of an upload."""
         if store.upload(key, request.state.visitor) is None:
             raise PhospheneError("E_MISSING", "there is no such upload")
-        return _picture(store.file(key, "jpg"), "jpeg", size)
+        return shown(store.file(key, "jpg"), "jpeg", size)
 
     @app.post("/api/jobs", status_code=201)
     async def create(request: Request) -> dict[str, Any]:
         """Ask for a dream."""
-        body = await _json(request)
+        body = await read_json(request)
         return await asyncio.to_thread(studio.create, request.state.visitor, body)
 
     @app.get("/api/jobs")
@@ -141,9 +126,7 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         return studio.seen(studio.mine(key, request.state.visitor))
 
     @app.post("/api/jobs/{key}/{action}")
-    def act(
-        request: Request, key: Id, action: Literal["pause", "resume", "cancel"]
-    ) -> dict[str, Any]:
+    def act(request: Request, key: Id, action: Literal["pause", "resume", "cancel"]) -> dict[str, Any]:
         """Pause, go on, or end with what there is."""
         if not manager.ask(studio.mine(key, request.state.visitor), action):
             raise PhospheneError("E_STATE", f"the job can't {action} now")
@@ -162,14 +145,14 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
     def picture(
         request: Request,
         key: Id,
-        format: Annotated[Literal["png", "jpeg", "webp", "tiff"], Query()] = "png",
+        kind: Annotated[Literal["png", "jpeg", "webp", "tiff"], Query(alias="format")] = "png",
         size: Annotated[int, Query(ge=0, le=8192)] = 0,
     ) -> Response:
         """The picture, or the newest frame of one that isn't finished."""
         studio.mine(key, request.state.visitor)
         path, frame = store.file(key, "png"), manager.frames.get(key)
         if path.exists():
-            return _picture(path, format, size)
+            return shown(path, kind, size)
         if frame is None:
             raise PhospheneError("E_MISSING", "there is no picture yet")
         return Response(frame[2], media_type="image/jpeg", headers={"cache-control": "no-store"})
@@ -185,6 +168,25 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         if text is None:
             raise PhospheneError("E_MISSING", "there is no recipe yet; wait until the dream is done")
         return json.loads(text)
+
+    @app.get("/api/jobs/{key}/command")
+    def command(request: Request, key: Id) -> dict[str, str]:
+        """The same on the command line, and in Python."""
+        job = studio.mine(key, request.state.visitor)
+        asked = job["asked"]
+        what = job["kind"], asked["settings"], asked.get("name") or "", asked.get("size") or 512
+        return {"command": recipes.command(*what), "python": recipes.python(*what)}
+
+    @app.get("/api/compare")
+    def compare(
+        request: Request,
+        a: Annotated[str, Query(pattern=r"^[0-9a-f]{32}$")],
+        b: Annotated[str, Query(pattern=r"^[0-9a-f]{32}$")],
+    ) -> dict[str, Any]:
+        """Two jobs' settings: what is the same, what differs."""
+        one, other = (studio.mine(key, request.state.visitor) for key in (a, b))
+        settings = ({**job["asked"]["settings"], "photo": job["asked"].get("name")} for job in (one, other))
+        return recipes.compared(*settings)
 
     @app.get("/api/models/{name:path}/layers")
     def layers(name: Annotated[str, Path(max_length=200)]) -> list[dict[str, Any]]:
@@ -230,119 +232,3 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
 
     app.mount("/static", StaticFiles(directory=PAGE))
     return Guard(app, hosts=hosts, token=token)
-
-
-class Studio:
-    """What visitors ask, and are told."""
-
-    def __init__(self, store: Store, manager: Manager) -> None:
-        self.store, self.manager = store, manager
-
-    def create(self, visitor: str, body: Any) -> dict[str, Any]:
-        """A new job in the queue."""
-        try:
-            asked = Asked.model_validate(body)
-        except ValueError as error:
-            raise PhospheneError("E_PARAM", str(error).replace("\n", " ")[:300]) from None
-        named = [name for name in PATHS if asked.settings.get(name)]
-        if named:
-            raise PhospheneError("E_PARAM", f"{named[0]} names a file; upload it, and give its id")
-        settings = {name: value for name, value in asked.settings.items() if name not in PATHS}
-        dream = Dream.read(settings)
-        models.refuse_code(dream.model, "the request")
-        models.find(dream.model)
-        for key in (asked.photo, asked.mask, asked.guide):
-            if key and self.store.upload(key, visitor) is None:
-                raise PhospheneError("E_MISSING", "there is no such upload")
-        if asked.from_:
-            before = self.mine(asked.from_, visitor)
-            if not self.store.file(before["id"], "png").exists():
-                raise PhospheneError("E_STATE", "that dream has no picture to go on from")
-        if asked.kind == "dream" and not asked.photo and not asked.from_:
-            raise PhospheneError("E_PARAM", "a dream needs a photo; upload one, or visualize from noise")
-        if self.store.waiting() >= MAX_JOBS or self.store.waiting(visitor) >= MAX_MINE:
-            raise PhospheneError("E_FULL", "the queue is full; wait until a dream is done")
-        if dream.seed is None:
-            settings["seed"] = int(identifier()[:8], 16)
-        upload = self.store.upload(asked.photo, visitor) if asked.photo else None
-        wanted = {**asked.model_dump(by_alias=True), "settings": settings, "name": upload["name"] if upload else ""}
-        key = self.store.add_job(visitor, asked.kind, wanted)
-        self.manager.next()
-        return self.seen(self.mine(key, visitor))
-
-    def mine(self, key: str, visitor: str) -> dict[str, Any]:
-        """The visitor's job; other visitors' don't exist."""
-        job = self.store.job(key, visitor)
-        if job is None:
-            raise PhospheneError("E_MISSING", "there is no such job")
-        return job
-
-    def told(self, key: str, visitor: str) -> dict[str, Any] | None:
-        """The same, for the WebSocket."""
-        job = self.store.job(key, visitor)
-        return None if job is None else self.seen(job)
-
-    def seen(self, job: dict[str, Any]) -> dict[str, Any]:
-        """A job as visitors see it."""
-        place = None
-        if job["state"] == "queued":
-            queue = [one["id"] for one in self.store.queue()]
-            place = queue.index(job["id"]) + 1 if job["id"] in queue else None
-        asked, progress = job["asked"], job["progress"] or {}
-        return {
-            **{key: progress.get(key) for key in ("octave", "octaves", "step", "steps", "score")},
-            **{key: progress.get(key) for key in ("width", "height")},
-            **{key: job[key] for key in ("id", "kind", "state", "created", "error")},
-            "seconds": round(job["seconds"], 2),
-            "place": place,
-            "settings": asked["settings"],
-            "photo": asked.get("photo"),
-            "from": asked.get("from"),
-            "name": asked.get("name") or "",
-            "scores": self.manager.scores.get(job["id"], []),
-        }
-
-
-async def _received(request: Request, path: File, most: int) -> None:
-    """The body in a file; E_TOO_LARGE as soon as it is too long."""
-    size = 0
-    with path.open("wb") as file:
-        async for block in request.stream():
-            size += len(block)
-            if size > most:
-                raise PhospheneError("E_TOO_LARGE", f"the upload is more than {most // 1_000_000} MB")
-            file.write(block)
-    if not size:
-        raise PhospheneError("E_INPUT", "the upload is empty; send a picture")
-
-
-async def _json(request: Request) -> Any:
-    """The body as JSON, if it isn't too long."""
-    body = b""
-    async for block in request.stream():
-        body += block
-        if len(body) > BODY:
-            raise PhospheneError("E_TOO_LARGE", f"the request is more than {BODY} bytes")
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        raise PhospheneError("E_PARAM", "the request's body is no JSON") from None
-
-
-def _picture(path: File, format: str, size: int) -> Response:
-    """A picture of ours in another format, or smaller."""
-    if format == "png" and not size:
-        return FileResponse(path, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
-    from PIL import Image
-
-    from phosphene.picture import open_picture, read_recipe, save_picture
-
-    file = io.BytesIO()
-    if size:
-        with Image.open(path) as image:
-            small = image.convert("RGB")
-            small.thumbnail((size, size), Image.Resampling.LANCZOS)
-            small.save(file, {"jpeg": "JPEG", "webp": "WEBP", "tiff": "TIFF"}.get(format, "PNG"))
-    else:
-        save_picture(file, open_picture(path), format=format, recipe=read_recipe(path) or "")
-    return Response(file.getvalue(), media_type=FORMATS[format])

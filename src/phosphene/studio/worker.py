@@ -30,12 +30,12 @@ def main(connection: Connection, folder: str) -> None:
     while True:
         try:
             message = connection.recv()
-        except (EOFError, OSError):
-            return
-        if message["type"] == "run":
-            worker.run(message["job"])
-        elif message["type"] == "thumbnail":
-            worker.thumbnail(message["key"], message["model"], message["objective"], message["photo"])
+            if message["type"] == "run":
+                worker.run(message["job"])
+            elif message["type"] == "thumbnail":
+                worker.thumbnail(message["key"], message["model"], message["objective"], message["photo"])
+        except (EOFError, ConnectionError):
+            return  # the server is gone
 
 
 @dataclass
@@ -65,6 +65,8 @@ class Worker:
             self._dream(job)
         except PhospheneError as error:
             self._tell(job, "failed", error={"code": error.code, "message": str(error)})
+        except (EOFError, ConnectionError):
+            raise
         except MemoryError:
             self._tell(job, "failed", error={"code": "E_MEMORY", "message": "there isn't enough memory"})
         except Exception as error:
@@ -74,13 +76,14 @@ class Worker:
     def thumbnail(self, key: str, model: str, objective: str, photo: str) -> None:
         """A small picture of what a unit dreams, or of what it does to a photo, into the cache."""
         from phosphene import engine, features
-        from phosphene.picture import Picture, atomic, open_picture
+        from phosphene.config import Dream
+        from phosphene.picture import Picture, open_picture, save_picture
 
         try:
             lens = self._lens(features.settings(model=model))
             if photo:
                 image = open_picture(self.files / f"{photo}.upload").tensor()
-                config = features.Dream(max_size=128, octaves=1, steps=10, seed=0)
+                config = Dream(max_size=128, octaves=1, steps=10, seed=0)
                 *_, last = engine.dream(image, objective, lens, config)
                 shown = last.full()[0]
             else:
@@ -89,13 +92,12 @@ class Worker:
                 shown = seen.image
             pixels = shown.permute(1, 2, 0).cpu().numpy()
             small = Picture(pixels, None, 8, None, "webp", "", ())
-            from phosphene.picture import save_picture
-
-            atomic.sweep(self.cache / f"{key}.webp")
             save_picture(self.cache / f"{key}.webp", small, format="webp", quality=85, overwrite=True)
             self.connection.send({"type": "thumbnail", "key": key})
         except PhospheneError as error:
             self.connection.send({"type": "thumbnail", "key": key, "error": str(error)})
+        except (EOFError, ConnectionError):
+            raise
         except Exception as error:
             self.connection.send({"type": "thumbnail", "key": key, "error": type(error).__name__})
 
@@ -112,19 +114,16 @@ class Worker:
 
     def _dream(self, job: Mapping[str, Any]) -> None:
         from phosphene import checkpoint, engine
-        from phosphene.config import Dream
-        from phosphene.studio.making import Made, made_of, saved
+        from phosphene.studio.making import made_of, saved
 
         began = time.monotonic()
         work = made_of(job, self.files, self._lens)
         state_file = self.files / f"{job['id']}.state"
         identity = {"job": job["id"]}
         state = checkpoint.load(state_file, identity) if state_file.exists() else None
-        assert isinstance(work, Made) and isinstance(work.dream, Dream)
         sight, last, asked = Sight(saved=time.monotonic()), None, ""
-        frames: Iterator[Any] = engine.dream(
-            work.image, work.objective, work.lens, work.dream, mask=work.mask, detail=work.detail, resume=state
-        )
+        image, objective, lens = work.image, work.objective, work.lens
+        frames: Iterator[Any] = engine.dream(image, objective, lens, work.dream, mask=work.mask, resume=state)
         self._tell(job, "running")
         for last in frames:
             asked = self._asked(job["id"])

@@ -1,0 +1,61 @@
+"""Bodies of requests, read no further than they may be long, and pictures as answers."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path as File
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import FileResponse
+
+from phosphene.errors import PhospheneError
+
+BODY = 200_000  # of JSON
+FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "tiff": "image/tiff"}
+
+
+async def received(request: Request, path: File, most: int) -> None:
+    """The body in a file; E_TOO_LARGE as soon as it is too long."""
+    size = 0
+    with path.open("wb") as file:
+        async for block in request.stream():
+            size += len(block)
+            if size > most:
+                raise PhospheneError("E_TOO_LARGE", f"the upload is more than {most // 1_000_000} MB")
+            file.write(block)
+    if not size:
+        raise PhospheneError("E_INPUT", "the upload is empty; send a picture")
+
+
+async def read_json(request: Request) -> Any:
+    """The body as JSON, if it isn't too long."""
+    body = b""
+    async for block in request.stream():
+        body += block
+        if len(body) > BODY:
+            raise PhospheneError("E_TOO_LARGE", f"the request is more than {BODY} bytes")
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise PhospheneError("E_PARAM", "the request's body is no JSON") from None
+
+
+def shown(path: File, kind: str, size: int) -> Response:
+    """A picture of ours in another format, or smaller."""
+    if kind == "png" and not size:
+        return FileResponse(path, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
+    from PIL import Image
+
+    from phosphene.picture import open_picture, read_recipe, save_picture
+
+    file = io.BytesIO()
+    if size:
+        with Image.open(path) as image:
+            small = image.convert("RGB")
+            small.thumbnail((size, size), Image.Resampling.LANCZOS)
+            small.save(file, {"jpeg": "JPEG", "webp": "WEBP", "tiff": "TIFF"}.get(kind, "PNG"))
+    else:
+        save_picture(file, open_picture(path), format=kind, recipe=read_recipe(path) or "")
+    return Response(file.getvalue(), media_type=FORMATS[kind])

@@ -1,0 +1,259 @@
+"""The studio's interface, over a real socket, with a real worker that dreams."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.sync.client import connect
+
+PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photo.jpg"
+SMALL = {"model": "efficientnet_lite0", "objective": "blocks.2.1", "max_size": 96, "steps": 2, "seed": 1}
+LONG = {**SMALL, "steps": 2000}
+DEADLINE = 120
+
+
+class Studio:
+    def __init__(self, folder):
+        self.folder = folder
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            self.port = one.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self):
+        typed = ["studio", "--port", str(self.port), "--data", str(self.folder), "--no-open"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "phosphene", *typed], env=environment, stdout=subprocess.PIPE
+        )
+        assert self.process.stdout.readline().decode().strip() == f"{self.url}/"
+        until(lambda: httpx.get(f"{self.url}/api/about").status_code == 200)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process.stdout.close()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
+        self.process.stdout.close()
+
+    def visitor(self):
+        return httpx.Client(base_url=self.url, timeout=60)
+
+
+def until(true):
+    end = time.monotonic() + DEADLINE
+    while time.monotonic() < end:
+        try:
+            found = true()
+        except httpx.TransportError:
+            found = None
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it took too long")
+
+
+def ended(visitor, job, *states):
+    states = states or ("done", "failed", "cancelled")
+    return until(lambda: (seen := visitor.get(f"/api/jobs/{job}").json())["state"] in states and seen)
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory):
+    found = Studio(tmp_path_factory.mktemp("studio"))
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def visitor(studio):
+    with studio.visitor() as found:
+        found.get("/api/about")
+        yield found
+
+
+@pytest.fixture
+def photo(visitor):
+    return visitor.post("/api/uploads?name=cat.jpg", content=PHOTO.read_bytes()).json()["id"]
+
+
+def asked(visitor, photo, settings=SMALL, **more):
+    answer = visitor.post("/api/jobs", json={"photo": photo, "settings": settings, **more})
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]
+
+
+def test_a_dream_from_upload_to_picture(visitor, photo, tmp_path):
+    from phosphene.cli import main
+
+    job = asked(visitor, photo)
+    seen = ended(visitor, job)
+    assert (seen["state"], seen["error"], seen["width"]) == ("done", None, 96)
+    picture = visitor.get(f"/api/jobs/{job}/picture")
+    assert picture.headers["content-type"] == "image/png"
+    (tmp_path / "made.png").write_bytes(picture.content)
+    again = str(tmp_path / "again.png")
+    assert main(["replay", str(tmp_path / "made.png"), str(PHOTO), "-o", again, "--quiet"]) == 0
+    from PIL import Image, ImageChops
+
+    with Image.open(tmp_path / "made.png") as one, Image.open(again) as other:
+        assert ImageChops.difference(one.convert("RGB"), other.convert("RGB")).getbbox() is None
+    for kind in ("jpeg", "webp", "tiff"):
+        assert visitor.get(f"/api/jobs/{job}/picture?format={kind}").headers["content-type"].endswith(kind)
+    assert visitor.get(f"/api/jobs/{job}/recipe").json()["dream"]["seed"] == 1
+    assert "--seed 1" in visitor.get(f"/api/jobs/{job}/command").json()["command"]
+    assert [one["id"] for one in visitor.get("/api/jobs").json()] == [job]
+    other = asked(visitor, photo, {**SMALL, "seed": 2})
+    differs = visitor.get(f"/api/compare?a={job}&b={other}").json()["differs"]
+    assert [one["name"] for one in differs] == ["seed"]
+
+
+def test_a_unit_from_noise(visitor):
+    answer = visitor.post(
+        "/api/jobs", json={"kind": "visualize", "settings": SMALL | {"max_size": 0}, "size": 64}
+    )
+    seen = ended(visitor, answer.json()["id"])
+    assert (seen["state"], seen["width"], seen["height"]) == ("done", 64, 64)
+
+
+def test_frames_arrive_live_and_one_at_a_time(studio, visitor, photo):
+    job = asked(visitor, photo, LONG)
+    cookie = "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())
+    with connect(
+        f"ws://127.0.0.1:{studio.port}/api/live", origin=studio.url, additional_headers={"Cookie": cookie}
+    ) as live:
+        live.send("no JSON")
+        assert json.loads(live.recv(timeout=30))["type"] == "error"
+        live.send(json.dumps({"type": "watch", "job": job}))
+        numbers = []
+        while len(numbers) < 3:
+            message = live.recv(timeout=60)
+            if isinstance(message, bytes):
+                length = int.from_bytes(message[:4], "big")
+                header = json.loads(message[4 : 4 + length])
+                assert message[4 + length :].startswith(b"\xff\xd8") and header["job"] == job
+                numbers.append(header["n"])
+                live.send(json.dumps({"type": "ack", "n": header["n"]}))
+        assert numbers == sorted(set(numbers))
+    visitor.post(f"/api/jobs/{job}/cancel", json={})
+    seen = ended(visitor, job)
+    assert seen["state"] == "cancelled"
+    assert visitor.get(f"/api/jobs/{job}/picture").status_code == 200
+
+
+def test_a_pause_lets_others_in(visitor, photo):
+    job = asked(visitor, photo, LONG)
+    ended(visitor, job, "running")
+    until(lambda: visitor.get(f"/api/jobs/{job}").json()["step"])
+    visitor.post(f"/api/jobs/{job}/pause", json={})
+    step = ended(visitor, job, "paused")["step"]
+    assert ended(visitor, asked(visitor, photo))["state"] == "done"
+    visitor.post(f"/api/jobs/{job}/resume", json={})
+    assert until(lambda: (visitor.get(f"/api/jobs/{job}").json()["step"] or 0) > step)
+    visitor.post(f"/api/jobs/{job}/cancel", json={})
+    ended(visitor, job)
+
+
+def test_others_see_nothing(studio, visitor, photo):
+    job = asked(visitor, photo)
+    with studio.visitor() as other:
+        for path in (f"/api/jobs/{job}", f"/api/jobs/{job}/picture", f"/api/uploads/{photo}/picture"):
+            assert other.get(path).status_code == 404
+        assert other.get("/api/jobs").json() == []
+        assert other.post("/api/jobs", json={"photo": photo, "settings": SMALL}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "headers, status",
+    [
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "127.0.0.1@evil.example"}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+def test_other_pages_are_refused(visitor, headers, status):
+    assert visitor.get("/api/about", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    "body, code",
+    [
+        ({"settings": {"steps": 0}}, "E_PARAM"),
+        ({"settings": {"guide": "/etc/passwd"}}, "E_PARAM"),
+        ({"settings": {"weights": "/etc/passwd"}}, "E_PARAM"),
+        ({"settings": {"model": "python:os:system"}}, "E_MODEL"),
+        ({"settings": {"model": "nothing"}}, "E_MODEL"),
+        ({"photo": "../../etc/passwd"}, "E_PARAM"),
+        ({"kind": "dream"}, "E_PARAM"),
+    ],
+)
+def test_what_is_not_allowed_is_told(visitor, body, code):
+    answer = visitor.post("/api/jobs", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+def test_an_objective_cannot_read_files(visitor, photo):
+    job = asked(visitor, photo, {**SMALL, "objective": 'caricature("/etc/passwd", blocks.2.1)'})
+    assert ended(visitor, job)["error"]["code"] == "E_PARAM"
+
+
+@pytest.mark.parametrize("content", [b"", b"<svg onload=alert(1)>", b"\x89PNG\r\n\x1a\n" + b"x" * 40])
+def test_no_picture_is_refused(visitor, content):
+    assert visitor.post("/api/uploads", content=content).status_code == 400
+
+
+def test_malformed_requests_are_answered(visitor):
+    draw = random.Random(7)
+    paths = (
+        "/api/jobs",
+        "/api/uploads",
+        "/api/about",
+        "/api/compare",
+        "/api/models",
+        "/static",
+        "/api/jobs/x",
+    )
+    for _ in range(300):
+        path = draw.choice(paths) + draw.choice(
+            ["", "/..%2f..%2fetc", "/%00", "/" + "a" * 300, "?size=-1", "/\\"]
+        )
+        method = draw.choice(["GET", "POST", "DELETE", "PUT"])
+        body = bytes(draw.randrange(256) for _ in range(draw.randrange(60))) if method != "GET" else None
+        assert visitor.request(method, path, content=body).status_code < 500, (method, path)
+
+
+def test_the_page_is_safe(visitor):
+    answer = visitor.get("/")
+    assert answer.status_code == 200 and "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert visitor.get("/static/..%2f..%2fserver.py").status_code == 404
+
+
+def test_everything_survives_a_kill(tmp_path):
+    studio = Studio(tmp_path / "kept")
+    with studio.visitor() as visitor:
+        photo = visitor.post("/api/uploads", content=PHOTO.read_bytes()).json()["id"]
+        done = asked(visitor, photo)
+        ended(visitor, done)
+        going = asked(visitor, photo, LONG)
+        ended(visitor, going, "running")
+        studio.kill()
+        studio.start()
+        assert visitor.get(f"/api/jobs/{done}/picture").status_code == 200
+        assert ended(visitor, going, "running")["state"] == "running"
+        visitor.post(f"/api/jobs/{going}/cancel", json={})
+        ended(visitor, going)
+    studio.stop()
