@@ -29,6 +29,7 @@ COMMANDS = (
     "visualize",
     "video",
     "zoom",
+    "studio",
     "replay",
     "show",
     "layers",
