@@ -72,7 +72,15 @@ export function dialog(title, ...children) {
   return box;
 }
 
+/** Into the clipboard; where the browser doesn't allow that, shown to be copied by hand. */
 export async function copy(text, what) {
-  await navigator.clipboard.writeText(text);
-  toast(`${what} copied`);
+  try {
+    await navigator.clipboard.writeText(text);
+    toast(`${what} copied`);
+  } catch {
+    const box = h("textarea", { rows: 8, readonly: true, "aria-label": what });
+    box.value = text;
+    dialog(what, box);
+    box.select();
+  }
 }

@@ -31,11 +31,12 @@ function source(job) {
 }
 
 function card(job) {
-  const thumbnail = h("img", { src: source(job), alt: "", loading: "lazy", draggable: "true", width: 256, height: 192,
+  const thumbnail = h("img", { src: source(job), alt: "", loading: "lazy", draggable: "false", width: 256, height: 192,
     onerror: () => thumbnail.replaceWith(h("i", { class: "blank" })) });
   const open = trying(async () => openDetails(await api.job(job.id), () => refresh()));
+  const carry = (event) => event.dataTransfer.setData("text/uri-list", new URL(api.picture(job.id, { format: "png" }), location.href).href);
   return h("li", {},
-    h("button", { type: "button", class: "card", onclick: open, "aria-label": `${title(job)}, ${job.state}` }, thumbnail, h("span", {}, title(job))),
+    h("button", { type: "button", class: "card", onclick: open, draggable: "true", ondragstart: carry, "aria-label": `${title(job)}, ${job.state}` }, thumbnail, h("span", {}, title(job))),
     job.state !== "done" && h("span", { class: "state" }, job.state),
     h("label", { class: "tick" }, h("span", { class: "hidden" }, `Compare ${title(job)}`), h("input", { type: "checkbox", onchange: (event) => tick(job, event.target.checked) })));
 }

@@ -43,12 +43,13 @@ function seed() {
     onchange: () => draft.set({ seed: number.value === "" ? null : Number(number.value) }) });
   const drawn = () => crypto.getRandomValues(new Uint32Array(1))[0];
   const dice = h("button", { type: "button", class: "icon", "aria-label": "Throw the dice for a seed", title: "A new seed", onclick: () => draft.set({ seed: drawn() }) }, "⚄");
-  const lock = h("button", { type: "button", class: "icon wide", "aria-label": "Lock the seed", title: "The same seed gives the same picture",
+  const lock = h("button", { type: "button", class: "icon wide", title: "The same seed gives the same picture",
     onclick: () => draft.set({ seed: draft.value("seed") === null ? current()?.settings?.seed ?? drawn() : null }) });
   draft.listen(() => {
     const value = draft.value("seed");
     number.value = value ?? "";
     lock.textContent = value === null ? "Lock" : "Locked";
+    lock.setAttribute("aria-label", `${lock.textContent}: the seed`);
     lock.setAttribute("aria-pressed", String(value !== null));
   });
   return h("div", { class: "seed" }, h("label", { for: "seed", class: "label" }, "Seed"), number, dice, lock);
