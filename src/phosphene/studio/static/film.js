@@ -9,7 +9,10 @@ const number = (label, props) => {
   return [input, h("label", { class: "field" }, label, input)];
 };
 
-export function begin() {
+/** Where the studio makes films: it tells so by the kinds of its jobs. */
+export function begin({ kinds = [] }) {
+  if (!kinds.includes("zoom")) return;
+  $("#zoom").hidden = false;
   const [frames, framesRow] = number("Frames", { value: 50, min: 1, max: 2000, step: 1 });
   const [fps, fpsRow] = number("Frames a second", { value: 25, min: 1, max: 60 });
   const [zoom, zoomRow] = number("Nearer with each frame, in %", { value: 5, min: -50, max: 50 });

@@ -50,7 +50,7 @@ async function begin() {
   sliders.begin();
   map.begin(about);
   objective.begin();
-  film.begin();
+  film.begin(about);
   fields.begin(about);
   $("#undo").addEventListener("click", draft.undo);
   $("#redo").addEventListener("click", draft.redo);
