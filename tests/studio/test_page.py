@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 
-TOLD = (400, 503)  # answers that the page tells in its own words, or asks for again
+TOLD = (400,)  # answers that the page tells in its own words
 PATIENCE = 120_000  # ms: a busy machine is slow
 
 

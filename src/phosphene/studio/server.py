@@ -219,7 +219,7 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         key = hashlib.sha256(repr((name, layer, photo, 1)).encode()).hexdigest()[:32]
         if not manager.thumbnail(key, name, layer, photo, 2.0):
             headers = {"retry-after": "5"}
-            return JSONResponse({"code": "E_WAIT", "message": "it is being made"}, 503, headers)
+            return JSONResponse({"code": "E_WAIT", "message": "it is being made"}, 202, headers)
         return FileResponse(store.cache / f"{key}.webp", headers={"cache-control": "private, max-age=86400"})
 
     @app.websocket("/api/live")
