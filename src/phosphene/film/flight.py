@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -84,7 +84,7 @@ class Flight:
 
     def shots(
         self, state: Mapping[str, Any] | None, kept: Path, watch: Watch | None = None
-    ) -> Iterator[Shot]:
+    ) -> Generator[Shot, None, None]:
         """Its stills, after those that led to `state`. A loop's first ones wait in the folder `kept`."""
         count, levels = (state["gradients"], state["levels"]) if state else (0, 0.0)
         total = self.frames + self.over

@@ -70,4 +70,4 @@ def identity(first: Mapping[str, Any], dream: Dream, setup: Setup) -> dict[str, 
 
 def as_recipe(kind: str, identity: Mapping[str, Any]) -> str:
     """How the film was made, for its comment: JSON."""
-    return json.dumps({"phosphene": kind, **identity}, ensure_ascii=True)
+    return json.dumps({"command": kind, **identity}, ensure_ascii=True)

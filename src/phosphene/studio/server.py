@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,18 +15,17 @@ from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
-from phosphene import models
 from phosphene.errors import PhospheneError
-from phosphene.studio import forms, recipes
+from phosphene.studio import forms, networks, recipes
 from phosphene.studio.bodies import read_json, received, shown
 from phosphene.studio.decode import PIXELS, Decoder
 from phosphene.studio.live import Live
 from phosphene.studio.manager import MAX_JOBS, MAX_MINE, Manager
 from phosphene.studio.safety import Guard
 from phosphene.studio.store import OVER, Store, identifier
-from phosphene.studio.visitors import Studio
+from phosphene.studio.visitors import FILMS, FRAMES, Studio
 
-UPLOAD = 64_000_000  # bytes
+UPLOAD = 256_000_000  # bytes
 PAGE = File(__file__).parent / "static"
 STATUS = {"E_MISSING": 404, "E_EXISTS": 409, "E_STATE": 409, "E_TOO_LARGE": 413, "E_FULL": 429}
 Id = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
@@ -76,11 +74,12 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
     def about() -> dict[str, Any]:
         """The networks, the looks, the settings, the limits."""
         limits = {"upload_bytes": UPLOAD, "pixels": PIXELS, "queue": MAX_JOBS, "mine": MAX_MINE}
+        limits["film_frames"] = FRAMES
         return forms.about(manager.device, limits)
 
     @app.post("/api/uploads", status_code=201)
     async def upload(request: Request, name: Annotated[str, Query(max_length=200)] = "") -> dict[str, Any]:
-        """A picture, as the request's body."""
+        """A picture or a film, as the request's body."""
         key = identifier()
         path = store.file(key, "upload")
         try:
@@ -92,9 +91,11 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
             raise
         store.file(key, "jpg").write_bytes(found["jpeg"])
         size = found["height"], found["width"]
-        store.add_upload(key, request.state.visitor, name, size, found["recipe"])
+        film = found["film"]
+        store.add_upload(key, request.state.visitor, name, size, found["recipe"], film)
         recipe = json.loads(found["recipe"]) if found["recipe"] else None
-        return {"id": key, "name": name, "width": size[1], "height": size[0], "recipe": recipe}
+        told = {"id": key, "name": name, "width": size[1], "height": size[0], "recipe": recipe}
+        return {**told, "kind": "film" if film else "picture", **(film or {})}
 
     @app.get("/api/uploads/{key}/picture")
     def upload_picture(
@@ -145,11 +146,20 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
     def picture(
         request: Request,
         key: Id,
-        kind: Annotated[Literal["png", "jpeg", "webp", "tiff"], Query(alias="format")] = "png",
+        kind: Annotated[Literal["png", "jpeg", "webp", "tiff", "mp4"], Query(alias="format")] = "png",
         size: Annotated[int, Query(ge=0, le=8192)] = 0,
     ) -> Response:
-        """The picture, or the newest frame of one that isn't finished."""
-        studio.mine(key, request.state.visitor)
+        """The picture, or the newest frame of one that isn't finished; a finished film as mp4."""
+        job = studio.mine(key, request.state.visitor)
+        if kind == "mp4":
+            film = store.file(key, "mp4")
+            if not film.exists():
+                raise PhospheneError("E_MISSING", "there is no film yet")
+            return FileResponse(film, media_type="video/mp4", headers={"cache-control": "private"})
+        if job["kind"] in FILMS and job["state"] not in OVER and manager.frames.get(key):
+            return Response(
+                manager.frames[key][2], media_type="image/jpeg", headers={"cache-control": "no-store"}
+            )
         path, frame = store.file(key, "png"), manager.frames.get(key)
         if path.exists():
             return shown(path, kind, size)
@@ -162,9 +172,11 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         """All that is needed to make the picture again."""
         from phosphene.picture import read_recipe
 
-        studio.mine(key, request.state.visitor)
-        path = store.file(key, "png")
-        text = read_recipe(path) if path.exists() else None
+        job = studio.mine(key, request.state.visitor)
+        path = store.file(key, "recipe" if job["kind"] in FILMS else "png")
+        text = None
+        if path.exists():
+            text = path.read_text("utf-8") if job["kind"] in FILMS else read_recipe(path)
         if text is None:
             raise PhospheneError("E_MISSING", "there is no recipe yet; wait until the dream is done")
         return json.loads(text)
@@ -174,8 +186,7 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         """The same on the command line, and in Python."""
         job = studio.mine(key, request.state.visitor)
         asked = job["asked"]
-        what = job["kind"], asked["settings"], asked.get("name") or "", asked.get("size") or 512
-        return {"command": recipes.command(*what), "python": recipes.python(*what)}
+        return {"command": recipes.command(job["kind"], asked), "python": recipes.python(job["kind"], asked)}
 
     @app.get("/api/compare")
     def compare(
@@ -185,42 +196,10 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
     ) -> dict[str, Any]:
         """Two jobs' settings: what is the same, what differs."""
         one, other = (studio.mine(key, request.state.visitor) for key in (a, b))
-        settings = ({**job["asked"]["settings"], "photo": job["asked"].get("name")} for job in (one, other))
+        settings = (recipes.described(job["kind"], job["asked"]) for job in (one, other))
         return recipes.compared(*settings)
 
-    @app.get("/api/models/{name:path}/layers")
-    def layers(name: Annotated[str, Path(max_length=200)]) -> list[dict[str, Any]]:
-        """The layers that a network's card names, each with what it dreams."""
-        models.refuse_code(name, "the request")
-        found = models.find(name)
-        return [
-            {
-                "name": layer,
-                "kind": "layer",
-                "channels": None,
-                "depth": depth,
-                "picture": f"/api/models/{name}/layers/{layer}/picture",
-            }
-            for depth, layer in enumerate(found.layers or (found.objective,))
-        ]
-
-    @app.get("/api/models/{name:path}/layers/{layer:path}/picture")
-    def layer_picture(
-        request: Request,
-        name: Annotated[str, Path(max_length=200)],
-        layer: Annotated[str, Path(max_length=200, pattern=r"^[\w./]+$")],
-        photo: Annotated[str, Query(pattern=r"^([0-9a-f]{32})?$")] = "",
-    ) -> Response:
-        """What a layer dreams, or does to a photo; made once, when nobody else is dreaming."""
-        models.refuse_code(name, "the request")
-        models.find(name)
-        if photo and store.upload(photo, request.state.visitor) is None:
-            raise PhospheneError("E_MISSING", "there is no such upload")
-        key = hashlib.sha256(repr((name, layer, photo, 1)).encode()).hexdigest()[:32]
-        if not manager.thumbnail(key, name, layer, photo, 2.0):
-            headers = {"retry-after": "5"}
-            return JSONResponse({"code": "E_WAIT", "message": "it is being made"}, 202, headers)
-        return FileResponse(store.cache / f"{key}.webp", headers={"cache-control": "private, max-age=86400"})
+    app.include_router(networks.routes(store, manager))
 
     @app.websocket("/api/live")
     async def watch(socket: WebSocket) -> None:
