@@ -85,6 +85,8 @@ THIRD = {  # who may import what is neither ours nor Python's
     "psutil": {"budget", "cli"},
     "PIL": {"page", "picture", "studio"},
     "fastapi": {"studio"},
+    "httpx": {"studio"},
+    "websockets": {"studio"},
     "starlette": {"studio"},
     "uvicorn": {"studio", "cli"},
     "av": {"film"},
@@ -100,7 +102,7 @@ THIRD = {  # who may import what is neither ours nor Python's
 NETWORK = {"socket", "ssl", "urllib", "urllib3", "http", "ftplib", "smtplib", "xmlrpc", "webbrowser"} | {
     *("requests", "httpx", "aiohttp", "websockets", "huggingface_hub", "torch.hub"),
 }
-SERVES = {"cli/studio.py", "studio/networks.py", "studio/safety.py"}  # on this machine
+SERVES = {"cli/studio.py", "studio/client.py", "studio/networks.py", "studio/safety.py"}  # on this machine
 NEVER_IN_THE_CORE = {"logging", "asyncio", "threading", "multiprocessing", "subprocess", "ray", "warnings"}
 
 

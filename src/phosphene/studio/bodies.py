@@ -13,7 +13,19 @@ from fastapi.responses import FileResponse
 from phosphene.errors import PhospheneError
 
 BODY = 200_000  # of JSON
-FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "tiff": "image/tiff"}
+FORMATS = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "tiff": "image/tiff",
+    "mp4": "video/mp4",
+}
+
+
+def pictures(*kinds: str) -> dict[int | str, dict[str, Any]]:
+    """An answer of these formats, for the OpenAPI description."""
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    return {200: {"description": "a picture", "content": {FORMATS[kind]: binary for kind in kinds}}}
 
 
 async def received(request: Request, path: File, most: int) -> None:

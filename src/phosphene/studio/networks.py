@@ -11,11 +11,17 @@ from fastapi.responses import FileResponse, JSONResponse
 
 from phosphene import models
 from phosphene.errors import PhospheneError
+from phosphene.studio import answers
+from phosphene.studio.bodies import pictures
 from phosphene.studio.manager import Manager
 from phosphene.studio.sketches import Sketch
 from phosphene.studio.store import Store
 
 WAIT = 2.0  # s that a picture is waited for
+PICTURE: dict[int | str, dict[str, Any]] = {
+    **pictures("webp"),
+    202: {"model": answers.Error, "description": "it is being made"},
+}
 CLASSES = 50  # found at most
 Model = Annotated[str, Path(max_length=200)]
 Layer = Annotated[str, Path(max_length=200, pattern=r"^[\w./#:-]+$")]
@@ -26,7 +32,7 @@ def routes(store: Store, manager: Manager) -> APIRouter:
     """The part of the interface that the map is drawn from."""
     router = APIRouter(prefix="/api/models", tags=["networks"])
 
-    @router.get("/{name:path}/layers")
+    @router.get("/{name:path}/layers", response_model=answers.Layers)
     def layers(name: Model) -> dict[str, Any]:
         """The layers; while the network is being read, only those that its card names."""
         known = _known(name)
@@ -34,7 +40,7 @@ def routes(store: Store, manager: Manager) -> APIRouter:
         listed = [{**row, "picture": _address(name, row["name"])} for row in rows]
         return {"complete": known is not None or _hopeless(name), "layers": listed}
 
-    @router.get("/{name:path}/layers/{layer:path}/channels")
+    @router.get("/{name:path}/layers/{layer:path}/channels", response_model=answers.Channels)
     def channels(
         name: Model,
         layer: Layer,
@@ -48,7 +54,11 @@ def routes(store: Store, manager: Manager) -> APIRouter:
         found = [{"channel": one, "picture": _address(name, layer, one)} for one in numbers]
         return {"channels": found, "total": total, "complete": row is not None}
 
-    @router.get("/{name:path}/layers/{layer:path}/channels/{channel}/picture")
+    @router.get(
+        "/{name:path}/layers/{layer:path}/channels/{channel}/picture",
+        response_class=Response,
+        responses=PICTURE,
+    )
     def channel_picture(
         request: Request,
         name: Model,
@@ -62,13 +72,13 @@ def routes(store: Store, manager: Manager) -> APIRouter:
             raise PhospheneError("E_MISSING", f"{layer} has {row['channels']} channels")
         return _shown(request, Sketch(name, layer, channel, photo))
 
-    @router.get("/{name:path}/layers/{layer:path}/picture")
+    @router.get("/{name:path}/layers/{layer:path}/picture", response_class=Response, responses=PICTURE)
     def layer_picture(request: Request, name: Model, layer: Layer, photo: Photo = "") -> Response:
         """What a layer dreams, or does to a photo; 202 while it is being made."""
         _row(name, layer)
         return _shown(request, Sketch(name, layer, None, photo))
 
-    @router.get("/{name:path}/classes")
+    @router.get("/{name:path}/classes", response_model=answers.Classes)
     def classes(name: Model, search: Annotated[str, Query(max_length=100)] = "") -> dict[str, Any]:
         """The classes whose name or number has this text in it, those first that begin with it."""
         known = _known(name)

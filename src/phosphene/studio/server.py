@@ -11,23 +11,31 @@ from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Path, Query, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, JSONResponse
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
+from phosphene import __version__
 from phosphene.errors import PhospheneError
-from phosphene.studio import forms, networks, recipes
-from phosphene.studio.bodies import read_json, received, shown
+from phosphene.studio import answers, forms, manual, networks, recipes
+from phosphene.studio.bodies import FORMATS, pictures, read_json, received, shown
 from phosphene.studio.decode import PIXELS, Decoder
 from phosphene.studio.live import Live
 from phosphene.studio.manager import MAX_JOBS, MAX_MINE, Manager
 from phosphene.studio.safety import Guard
 from phosphene.studio.store import OVER, Store, identifier
-from phosphene.studio.visitors import FILMS, FRAMES, Studio
+from phosphene.studio.visitors import FILMS, FRAMES, Asked, Studio
 
 UPLOAD = 256_000_000  # bytes
 PAGE = File(__file__).parent / "static"
 STATUS = {"E_MISSING": 404, "E_EXISTS": 409, "E_STATE": 409, "E_TOO_LARGE": 413, "E_FULL": 429}
+RAW = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+ASKED = {"requestBody": {"required": True, "content": {"application/json": {"schema": Asked.described()}}}}
 Id = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
 
 
@@ -53,6 +61,9 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
+        version=__version__,
+        responses={"4XX": {"model": answers.Error, "description": "what is wrong"}},
+        generate_unique_id_function=lambda route: route.name,
     )
 
     @app.exception_handler(PhospheneError)
@@ -77,7 +88,7 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         limits["film_frames"] = FRAMES
         return forms.about(manager.device, limits)
 
-    @app.post("/api/uploads", status_code=201)
+    @app.post("/api/uploads", status_code=201, response_model=answers.Upload, openapi_extra=RAW)
     async def upload(request: Request, name: Annotated[str, Query(max_length=200)] = "") -> dict[str, Any]:
         """A picture or a film, as the request's body."""
         key = identifier()
@@ -97,7 +108,7 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         told = {"id": key, "name": name, "width": size[1], "height": size[0], "recipe": recipe}
         return {**told, "kind": "film" if film else "picture", **(film or {})}
 
-    @app.get("/api/uploads/{key}/picture")
+    @app.get("/api/uploads/{key}/picture", response_class=Response, responses=pictures("jpeg"))
     def upload_picture(
         request: Request, key: Id, size: Annotated[int, Query(ge=16, le=4096)] = 512
     ) -> Response:
@@ -106,13 +117,13 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
             raise PhospheneError("E_MISSING", "there is no such upload")
         return shown(store.file(key, "jpg"), "jpeg", size)
 
-    @app.post("/api/jobs", status_code=201)
+    @app.post("/api/jobs", status_code=201, response_model=answers.Job, openapi_extra=ASKED)
     async def create(request: Request) -> dict[str, Any]:
         """Ask for a dream."""
         body = await read_json(request)
         return await asyncio.to_thread(studio.create, request.state.visitor, body)
 
-    @app.get("/api/jobs")
+    @app.get("/api/jobs", response_model=list[answers.Job])
     def jobs(
         request: Request,
         before: Annotated[float | None, Query()] = None,
@@ -121,12 +132,12 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         """Mine, the newest first."""
         return [studio.seen(job) for job in store.jobs(request.state.visitor, before, limit)]
 
-    @app.get("/api/jobs/{key}")
+    @app.get("/api/jobs/{key}", response_model=answers.Job)
     def job(request: Request, key: Id) -> dict[str, Any]:
         """How far it is."""
         return studio.seen(studio.mine(key, request.state.visitor))
 
-    @app.post("/api/jobs/{key}/{action}")
+    @app.post("/api/jobs/{key}/{action}", response_model=answers.Job)
     def act(request: Request, key: Id, action: Literal["pause", "resume", "cancel"]) -> dict[str, Any]:
         """Pause, go on, or end with what there is."""
         if not manager.ask(studio.mine(key, request.state.visitor), action):
@@ -142,7 +153,7 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         manager.frames.pop(key, None)
         return Response(status_code=204)
 
-    @app.get("/api/jobs/{key}/picture")
+    @app.get("/api/jobs/{key}/picture", response_class=Response, responses=pictures(*FORMATS))
     def picture(
         request: Request,
         key: Id,
@@ -181,14 +192,14 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
             raise PhospheneError("E_MISSING", "there is no recipe yet; wait until the dream is done")
         return json.loads(text)
 
-    @app.get("/api/jobs/{key}/command")
+    @app.get("/api/jobs/{key}/command", response_model=answers.Command)
     def command(request: Request, key: Id) -> dict[str, str]:
         """The same on the command line, and in Python."""
         job = studio.mine(key, request.state.visitor)
         asked = job["asked"]
         return {"command": recipes.command(job["kind"], asked), "python": recipes.python(job["kind"], asked)}
 
-    @app.get("/api/compare")
+    @app.get("/api/compare", response_model=answers.Compared)
     def compare(
         request: Request,
         a: Annotated[str, Query(pattern=r"^[0-9a-f]{32}$")],
@@ -204,6 +215,10 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
     @app.websocket("/api/live")
     async def watch(socket: WebSocket) -> None:
         await live.serve(socket, socket.state.visitor)
+
+    @app.get("/api/docs", include_in_schema=False)
+    def described() -> HTMLResponse:
+        return HTMLResponse(manual.page(app.openapi()))
 
     @app.get("/", include_in_schema=False)
     def page() -> FileResponse:

@@ -56,6 +56,20 @@ class Asked(BaseModel):
     end: float | None = Field(None, gt=0, le=1e6)
     every: int = Field(1, ge=1, le=100)
 
+    @classmethod
+    def described(cls) -> dict[str, Any]:
+        """Its JSON schema, in one piece, with `Dream`'s fields as the settings."""
+        found = cls.model_json_schema()
+        found["properties"]["motion"] = found.pop("$defs")["Motion"]
+        settings = Dream.model_json_schema()["properties"]
+        allowed = {name: value for name, value in settings.items() if name not in PATHS}
+        found["properties"]["settings"] = {
+            "type": "object",
+            "properties": allowed,
+            "additionalProperties": False,
+        }
+        return found
+
 
 class Studio:
     """What visitors ask, and are told."""
