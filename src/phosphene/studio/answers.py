@@ -14,6 +14,50 @@ class Error(BaseModel):
     message: str
 
 
+class Network(BaseModel):
+    """One that can dream."""
+
+    name: str
+    summary: str
+    objective: str = Field(description="what it dreams of where nothing is said")
+    ready: bool = Field(description="whether its weights are here")
+
+
+class Look(BaseModel):
+    """A preset: settings by a name."""
+
+    name: str
+    summary: str
+    settings: dict[str, Any]
+
+
+class Setting(BaseModel):
+    """One of a job's settings."""
+
+    name: str
+    type: str
+    default: JsonValue
+    minimum: int | float | None
+    maximum: int | float | None
+    choices: list[str] | None
+    help: str
+    group: str
+
+
+class About(BaseModel):
+    """All that a form for jobs is made from."""
+
+    version: str
+    device: str
+    models: list[Network]
+    presets: list[Look]
+    fields: list[Setting]
+    visualize: dict[str, Any] = Field(description="the settings that are other than usual")
+    zoom: dict[str, Any] = Field(description="likewise")
+    kinds: list[str] = Field(description="of jobs")
+    limits: dict[str, int]
+
+
 class Upload(BaseModel):
     """A picture or a film that was sent."""
 

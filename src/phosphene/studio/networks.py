@@ -24,7 +24,7 @@ PICTURE: dict[int | str, dict[str, Any]] = {
 }
 CLASSES = 50  # found at most
 Model = Annotated[str, Path(max_length=200)]
-Layer = Annotated[str, Path(max_length=200, pattern=r"^[\w./#:-]+$")]
+Layer = Annotated[str, Path(max_length=200, pattern=r"^[A-Za-z0-9_./#:-]+$")]
 Photo = Annotated[str, Query(pattern=r"^([0-9a-f]{32})?$", description="an upload: what is done to it")]
 
 
@@ -91,8 +91,11 @@ def routes(store: Store, manager: Manager) -> APIRouter:
 
     def _known(name: str) -> dict[str, Any] | None:
         """All about a network, if it was read already; else it will be."""
-        models.refuse_code(name, "the request")
-        models.find(name)
+        try:
+            models.refuse_code(name, "the request")
+            models.find(name)
+        except PhospheneError as error:
+            raise PhospheneError("E_MISSING", str(error)) from None
         sketch = Sketch(name)
         if not manager.sketch(sketch):
             return None

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from phosphene import __version__
 from phosphene.errors import PhospheneError
@@ -58,6 +59,7 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
     app = FastAPI(
         title="phosphene studio",
         lifespan=life,
+        redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
@@ -77,11 +79,17 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         return JSONResponse({"code": "E_PARAM", "message": f"{place}: {first['msg']}"}, 400)
 
     @app.exception_handler(HTTPException)
-    async def http(_request: Request, error: HTTPException) -> JSONResponse:
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
         code = {404: "E_MISSING", 405: "E_METHOD"}.get(error.status_code, "E_REQUEST")
-        return JSONResponse({"code": code, "message": str(error.detail)}, error.status_code, error.headers)
+        headers = {"allow": allowed(request)} if error.status_code == 405 else error.headers
+        return JSONResponse({"code": code, "message": str(error.detail)}, error.status_code, headers)
 
-    @app.get("/api/about")
+    def allowed(request: Request) -> str:
+        """Every method of an address, which may be several functions'."""
+        here = (route for route in app.routes if route.matches(request.scope)[0] is not Match.NONE)
+        return ", ".join(sorted({method for route in here for method in getattr(route, "methods", ())}))
+
+    @app.get("/api/about", response_model=answers.About)
     def about() -> dict[str, Any]:
         """The networks, the looks, the settings, the limits."""
         limits = {"upload_bytes": UPLOAD, "pixels": PIXELS, "queue": MAX_JOBS, "mine": MAX_MINE}
@@ -137,12 +145,20 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         """How far it is."""
         return studio.seen(studio.mine(key, request.state.visitor))
 
-    @app.post("/api/jobs/{key}/{action}", response_model=answers.Job)
-    def act(request: Request, key: Id, action: Literal["pause", "resume", "cancel"]) -> dict[str, Any]:
-        """Pause, go on, or end with what there is."""
-        if not manager.ask(studio.mine(key, request.state.visitor), action):
-            raise PhospheneError("E_STATE", f"the job can't {action} now")
-        return studio.seen(studio.mine(key, request.state.visitor))
+    @app.post("/api/jobs/{key}/pause", response_model=answers.Job)
+    def pause(request: Request, key: Id) -> dict[str, Any]:
+        """Keep its state, and give the device to the next."""
+        return studio.act(key, request.state.visitor, "pause")
+
+    @app.post("/api/jobs/{key}/resume", response_model=answers.Job)
+    def resume(request: Request, key: Id) -> dict[str, Any]:
+        """Go on."""
+        return studio.act(key, request.state.visitor, "resume")
+
+    @app.post("/api/jobs/{key}/cancel", response_model=answers.Job)
+    def cancel(request: Request, key: Id) -> dict[str, Any]:
+        """End it with what there is."""
+        return studio.act(key, request.state.visitor, "cancel")
 
     @app.delete("/api/jobs/{key}", status_code=204)
     def remove(request: Request, key: Id) -> Response:
@@ -179,7 +195,7 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         return Response(frame[2], media_type="image/jpeg", headers={"cache-control": "no-store"})
 
     @app.get("/api/jobs/{key}/recipe")
-    def recipe(request: Request, key: Id) -> Any:
+    def recipe(request: Request, key: Id) -> dict[str, Any]:
         """All that is needed to make the picture again."""
         from phosphene.picture import read_recipe
 
@@ -190,7 +206,8 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
             text = path.read_text("utf-8") if job["kind"] in FILMS else read_recipe(path)
         if text is None:
             raise PhospheneError("E_MISSING", "there is no recipe yet; wait until the dream is done")
-        return json.loads(text)
+        found: dict[str, Any] = json.loads(text)
+        return found
 
     @app.get("/api/jobs/{key}/command", response_model=answers.Command)
     def command(request: Request, key: Id) -> dict[str, str]:

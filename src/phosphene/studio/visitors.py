@@ -147,6 +147,12 @@ class Studio:
             raise PhospheneError("E_MISSING", "there is no such job")
         return job
 
+    def act(self, key: str, visitor: str, action: str) -> dict[str, Any]:
+        """Pause, resume or cancel; the job after that."""
+        if not self.manager.ask(self.mine(key, visitor), action):
+            raise PhospheneError("E_STATE", f"the job can't {action} now")
+        return self.seen(self.mine(key, visitor))
+
     def told(self, key: str, visitor: str) -> dict[str, Any] | None:
         """The same, for the WebSocket."""
         job = self.store.job(key, visitor)
