@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 from collections.abc import Awaitable, Callable
@@ -35,6 +36,7 @@ class Guard:
 
     def __init__(self, app: Any, *, hosts: tuple[str, ...], token: str = "") -> None:
         self.app, self.hosts, self.token = app, {host.lower() for host in hosts}, token
+        self.kept = hashlib.sha256(token.encode()).hexdigest()  # what a cookie may have in it
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -51,8 +53,8 @@ class Guard:
         visitor = visitor if known else identifier()
         scope.setdefault("state", {})["visitor"] = visitor
         fresh = [] if known else [f"{VISITOR}={visitor}; Path=/; HttpOnly; SameSite=Strict; Max-Age={YEARS}"]
-        if self.token and cookies.get(TOKEN) != self.token:
-            fresh.append(f"{TOKEN}={self.token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={YEARS}")
+        if self.token and cookies.get(TOKEN) != self.kept:
+            fresh.append(f"{TOKEN}={self.kept}; Path=/; HttpOnly; SameSite=Strict; Max-Age={YEARS}")
 
         async def sent(message: Any) -> None:
             if message["type"] in ("http.response.start", "websocket.accept"):
@@ -76,12 +78,9 @@ class Guard:
             return 403, "E_ORIGIN", "other pages may not use the studio"
         if self.token:
             query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-            given = [
-                headers.get("authorization", "").removeprefix("Bearer "),
-                cookies.get(TOKEN, ""),
-                *query.get("token", []),
-            ]
-            if not any(hmac.compare_digest(one.encode(), self.token.encode()) for one in given):
+            typed = [headers.get("authorization", "").removeprefix("Bearer "), *query.get("token", [])]
+            given = [(one, self.token) for one in typed] + [(cookies.get(TOKEN, ""), self.kept)]
+            if not any(hmac.compare_digest(one.encode(), known.encode()) for one, known in given):
                 return 401, "E_TOKEN", "the studio's token is missing or wrong; open the address it printed"
         return None
 

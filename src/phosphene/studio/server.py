@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path as File
@@ -64,13 +65,22 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         redoc_url=None,
         openapi_url="/api/openapi.json",
         version=__version__,
-        responses={"4XX": {"model": answers.Error, "description": "what is wrong"}},
+        responses={
+            "4XX": {"model": answers.Error, "description": "what is wrong"},
+            507: {"model": answers.Error, "description": "the disk is full"},
+        },
         generate_unique_id_function=lambda route: route.name,
     )
 
     @app.exception_handler(PhospheneError)
     async def told(_request: Request, error: PhospheneError) -> JSONResponse:
         return JSONResponse({"code": error.code, "message": str(error)}, STATUS.get(error.code, 400))
+
+    @app.exception_handler(OSError)
+    @app.exception_handler(sqlite3.Error)
+    async def full(_request: Request, error: Exception) -> JSONResponse:
+        """The disk, most likely: nothing else of ours fails so."""
+        return JSONResponse({"code": "E_DISK", "message": f"it can't be kept: {error}"[:300]}, 507)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> JSONResponse:
