@@ -27,6 +27,8 @@ from phosphene.picture import atomic
 
 OVER = ("done", "failed", "cancelled")
 EVERY = 0.2  # s between two questions while waiting
+LAST = 1.0  # s that the last frame of a job that is over is waited for
+PLACE = ("octave", "step", "frame")
 FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"}
 
 
@@ -168,20 +170,28 @@ class Job:
         return self
 
     def frames(self) -> Iterator[Frame]:
-        """Its pictures as they grow, the newest each time, until it is over or paused.
+        """Its pictures as they grow, the newest each time, to the last one before it is over or paused.
 
         Raises the fault that it failed with.
         """
+        shown: tuple[Any, ...] = ()
         try:
             with self.client.live() as socket:
                 socket.send(json.dumps({"type": "watch", "job": self.id}))
-                while self.state not in (*OVER, "paused"):
-                    message = socket.recv()
+                while True:
+                    over = self.state in (*OVER, "paused")
+                    if over and shown == tuple(self.now[name] for name in PLACE):
+                        break
+                    try:
+                        message = socket.recv(LAST if over else None)
+                    except TimeoutError:
+                        break
                     if isinstance(message, bytes):
                         length = int.from_bytes(message[:4], "big")
                         header = json.loads(message[4 : 4 + length])
                         socket.send(json.dumps({"type": "ack", "n": header["n"]}))
                         known = {name: header[name] for name in Frame.__dataclass_fields__ if name in header}
+                        shown = tuple(header.get(name) for name in PLACE)
                         yield Frame(message[4 + length :], **known)
                     elif (told := json.loads(message)).get("id") == self.id:
                         self.now = told

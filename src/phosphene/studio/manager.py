@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from phosphene.studio.store import OVER, Store
 
 TRIES = 3
 SCORES = 200
+FRAMES = 100  # kept, each of another job
 MAX_JOBS, MAX_MINE = 100, 20
 
 
@@ -24,7 +26,8 @@ class Manager:
         self.store, self.folder = store, folder
         self.device = "starting"
         self.heard: Callable[[str], None] = lambda job: None
-        self.frames: dict[str, tuple[int, dict[str, Any], bytes]] = {}  # the newest of each job
+        self.frames: dict[str, tuple[int, dict[str, Any], bytes]] = {}  # the newest of the last jobs
+        self._numbers = count(1)
         self.scores: dict[str, list[float]] = {}
         self.sketches = Sketches(store.cache)
         self._lock = threading.RLock()
@@ -132,8 +135,10 @@ class Manager:
             self.next()
 
     def _frame(self, name: str, progress: dict[str, Any], jpeg: bytes) -> None:
-        number = self.frames.get(name, (0, {}, b""))[0] + 1
+        number = next(self._numbers)
         self.frames[name] = (number, {"n": number, "job": name, **progress}, jpeg)
+        if len(self.frames) > FRAMES:
+            self.frames.pop(next(iter(list(self.frames))), None)
         scores = self.scores.setdefault(name, [])
         scores.append(progress["score"])
         if len(scores) > SCORES:

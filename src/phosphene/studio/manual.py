@@ -44,8 +44,7 @@ def _operation(path: str, method: str, operation: Mapping[str, Any]) -> str:
     for kind, one in body.items():
         rows += list(_body(kind, one["schema"]))
     answers = "".join(
-        f"<li><b>{escape(status)}</b> {escape(_answer(one))}</li>"
-        for status, one in operation["responses"].items()
+        f"<li><b>{escape(status)}</b> {_answer(one)}</li>" for status, one in operation["responses"].items()
     )
     title = f"<h3><b>{method.upper()}</b> <code>{escape(path)}</code></h3>"
     text = f"<p>{escape(operation.get('description', ''))}</p>"
@@ -68,10 +67,19 @@ def _body(kind: str, schema: Mapping[str, Any], within: str = "") -> Iterator[tu
 
 def _answer(answer: Mapping[str, Any]) -> str:
     kinds = [
-        f"{_kind(one['schema'])}" if kind == "application/json" and one.get("schema") else kind
+        _linked(one["schema"]) if kind == "application/json" and one.get("schema") else escape(kind)
         for kind, one in answer.get("content", {}).items()
     ]
-    return " or ".join(dict.fromkeys(kinds)) or answer["description"]
+    return " or ".join(dict.fromkeys(kinds)) or escape(answer["description"])
+
+
+def _linked(schema: Mapping[str, Any]) -> str:
+    """A schema in a few words, with a link to the shape that it is, or is a list of."""
+    inner = schema.get("items", schema)
+    if "$ref" not in inner:
+        return escape(_kind(schema))
+    link = f'<a href="#shape-{escape(_kind(inner))}">{escape(_kind(inner))}</a>'
+    return link if inner is schema else f"list of {link}"
 
 
 def _shape(name: str, schema: Mapping[str, Any]) -> str:
@@ -107,6 +115,8 @@ def _kind(schema: Mapping[str, Any]) -> str:
         return str(schema["const"])
     if schema.get("type") == "array":
         return f"list of {_kind(schema['items'])}" if "items" in schema else "list"
+    if schema.get("format") == "binary":
+        return "bytes"
     return " ".join([str(schema.get("type", "anything")), *_range(schema)])
 
 

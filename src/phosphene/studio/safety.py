@@ -8,7 +8,7 @@ import json
 from collections.abc import Awaitable, Callable
 from http.cookies import SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from phosphene.studio.store import identifier
 
@@ -68,11 +68,11 @@ class Guard:
         self, scope: Scope, headers: dict[str, str], cookies: dict[str, str]
     ) -> tuple[int, str, str] | None:
         host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname if _plain(host) else None
-        if name is None or (name.lower() not in self.hosts and f"[{name.lower()}]" not in self.hosts):
+        name = (_split(f"//{host}").hostname or "") if _plain(host) else ""
+        if name.lower() not in self.hosts and f"[{name.lower()}]" not in self.hosts:
             return 403, "E_HOST", "this is not the studio's address; open the one that it printed"
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _split(origin).netloc.lower() != host.lower():
             return 403, "E_ORIGIN", "other pages may not use the studio"
         if headers.get("sec-fetch-site") == "cross-site" and scope.get("path") != "/":
             return 403, "E_ORIGIN", "other pages may not use the studio"
@@ -87,6 +87,14 @@ class Guard:
 
 def _plain(host: str) -> bool:
     return bool(host) and not any(c in host for c in "@/\\?# ")
+
+
+def _split(address: str) -> SplitResult:
+    """Its parts; none where it is no address."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _cookies(text: str) -> dict[str, str]:

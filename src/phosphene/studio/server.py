@@ -91,7 +91,7 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         code = {404: "E_MISSING", 405: "E_METHOD"}.get(error.status_code, "E_REQUEST")
-        headers = {"allow": allowed(request)} if error.status_code == 405 else error.headers
+        headers = {"allow": allowed(request) or "GET, HEAD"} if error.status_code == 405 else error.headers
         return JSONResponse({"code": code, "message": str(error.detail)}, error.status_code, headers)
 
     def allowed(request: Request) -> str:
@@ -177,6 +177,7 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
             raise PhospheneError("E_STATE", "the job isn't over; cancel it first")
         store.remove(key)
         manager.frames.pop(key, None)
+        manager.scores.pop(key, None)
         return Response(status_code=204)
 
     @app.get("/api/jobs/{key}/picture", response_class=Response, responses=pictures(*FORMATS))
@@ -193,12 +194,9 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
             if not film.exists():
                 raise PhospheneError("E_MISSING", "there is no film yet")
             return FileResponse(film, media_type="video/mp4", headers={"cache-control": "private"})
-        if job["kind"] in FILMS and job["state"] not in OVER and manager.frames.get(key):
-            return Response(
-                manager.frames[key][2], media_type="image/jpeg", headers={"cache-control": "no-store"}
-            )
         path, frame = store.file(key, "png"), manager.frames.get(key)
-        if path.exists():
+        growing = job["kind"] in FILMS and job["state"] not in OVER and frame is not None
+        if path.exists() and not growing:
             return shown(path, kind, size)
         if frame is None:
             raise PhospheneError("E_MISSING", "there is no picture yet")

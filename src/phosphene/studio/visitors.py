@@ -42,19 +42,19 @@ class Asked(BaseModel):
 
     kind: Literal["dream", "visualize", "zoom", "video"] = "dream"
     settings: dict[str, Any] = Field(default_factory=dict, max_length=100)
-    photo: Name | None = None
-    mask: Name | None = None
-    guide: Name | None = None
-    size: int = Field(512, ge=16, le=4096)
-    from_: Name | None = Field(None, alias="from")
-    frames: int = Field(50, ge=1, le=FRAMES)
-    fps: float = Field(25.0, ge=0.1, le=60)
+    photo: Name | None = Field(None, description="an upload to dream on; a dream needs it, or `from`")
+    mask: Name | None = Field(None, description="an upload: white is dreamed on, black is kept")
+    guide: Name | None = Field(None, description="an upload to dream towards")
+    size: int = Field(512, ge=16, le=4096, description="px of a side, from noise")
+    from_: Name | None = Field(None, alias="from", description="a job whose picture is gone on from")
+    frames: int = Field(50, ge=1, le=FRAMES, description="of a zoom")
+    fps: float = Field(25.0, ge=0.1, le=60, description="of a zoom")
     motion: Motion = Motion()
-    loop: bool = False
-    film: Name | None = None
-    start: float = Field(0.0, ge=0, le=1e6)
-    end: float | None = Field(None, gt=0, le=1e6)
-    every: int = Field(1, ge=1, le=100)
+    loop: bool = Field(False, description="a zoom's end flows into its beginning")
+    film: Name | None = Field(None, description="the upload that a video is of")
+    start: float = Field(0.0, ge=0, le=1e6, description="seconds into the film")
+    end: float | None = Field(None, gt=0, le=1e6, description="seconds into the film; null = its end")
+    every: int = Field(1, ge=1, le=100, description="take one still of so many")
 
     @classmethod
     def described(cls) -> dict[str, Any]:
