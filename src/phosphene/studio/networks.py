@@ -92,7 +92,7 @@ def routes(store: Store, manager: Manager) -> APIRouter:
     def _known(name: str) -> dict[str, Any] | None:
         """All about a network, if it was read already; else it will be."""
         try:
-            models.refuse_code(name, "the request")
+            models.refuse_files(name, "the request")
             models.find(name)
         except PhospheneError as error:
             raise PhospheneError("E_MISSING", str(error)) from None
