@@ -17,7 +17,7 @@ from phosphene.studio.manager import Manager
 from phosphene.studio.sketches import Sketch
 from phosphene.studio.store import Store
 
-WAIT = 2.0  # s that a picture is waited for
+WAIT = 0.3  # s that a picture is waited for
 PICTURE: dict[int | str, dict[str, Any]] = {
     **pictures("webp"),
     202: {"model": answers.Error, "description": "it is being made"},
