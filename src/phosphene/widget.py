@@ -43,7 +43,7 @@ class Watch(anywidget.AnyWidget):
     jpeg = traitlets.Bytes(b"").tag(sync=True)
     before = traitlets.Bytes(b"").tag(sync=True)
     progress = traitlets.Dict({}).tag(sync=True)
-    scores = traitlets.List([]).tag(sync=True)
+    scores: Any = traitlets.List([]).tag(sync=True)
     state = traitlets.Unicode("running").tag(sync=True)  # paused, stopped, done, failed
     error = traitlets.Unicode("").tag(sync=True)
 
