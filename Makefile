@@ -9,7 +9,7 @@ OUT    ?= dream.png
 SCALE  ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help dream test lint format bench bench-full docs clean
+.PHONY: help dream studio test lint format bench bench-full docs clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -26,6 +26,9 @@ $(READY): pyproject.toml constraints.txt
 
 dream: $(READY)  ## dream the shipped photo (or PHOTO=yours.jpg OUT=dream.png)
 	@$(BIN)/phosphene dream $(PHOTO) -o $(OUT) --scale $(SCALE) --overwrite
+
+studio: $(READY)  ## the page in the browser: dream, watch, keep
+	@$(BIN)/phosphene studio
 
 test: $(READY)  ## run the tests
 	@$(BIN)/python -m pytest
