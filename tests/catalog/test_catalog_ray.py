@@ -21,6 +21,7 @@ from benchmarks.raylets import QUIET, raylets  # noqa: E402
 from tiny import QUICK, make_photo  # noqa: E402
 
 from phosphene.catalog import cluster as clusters  # noqa: E402
+from phosphene.catalog.crews import crews_for  # noqa: E402
 from phosphene.catalog.executor import Failure  # noqa: E402
 from phosphene.catalog.tries import outcomes  # noqa: E402
 from phosphene.cli import main  # noqa: E402
@@ -168,7 +169,7 @@ def test_items_are_taken_as_they_are_needed_and_not_when_stopped():
     ],
 )
 def test_workers_for_what_there_is(resources, more, expected):
-    crews = clusters.crews_for(resources, **more)
+    crews = crews_for(resources, **more)
     assert [(c.count, c.cpus, c.gpus, c.more.get("device", "")) for c in crews] == expected
 
 

@@ -17,10 +17,11 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from phosphene.catalog.crews import Crew, crews_for
 from phosphene.catalog.executor import Failure
 from phosphene.errors import PhospheneError
 
@@ -31,16 +32,6 @@ PATIENCE = 0.5  # s that `wait` waits at most before it gives its caller the wor
 ANSWER = 10.0  # s that a cluster has to be heard of
 STORE = 200_000_000  # bytes of a local cluster's object store, which holds no pictures
 QUIET = {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
-
-
-@dataclass(frozen=True)
-class Crew:
-    """So many workers, what each takes of the cluster, and what its task is given besides."""
-
-    count: int
-    cpus: float = 1.0
-    gpus: float = 0.0
-    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -217,36 +208,6 @@ class Cluster:
     def _replace(self, hand: _Hand) -> None:
         self.ray.kill(hand.actor)
         self.hands[self.hands.index(hand)] = self._hired(hand.crew)
-
-
-def crews_for(
-    resources: Mapping[str, float],
-    workers: int = 0,
-    *,
-    most: int = 0,
-    threads: int = 1,
-    share: float = 1.0,
-    device: str = "auto",
-) -> list[Crew]:
-    """Workers for all that a cluster has: the GPUs' first, then one for each processor that is left.
-
-    `workers` of them where it isn't 0, even if some must wait for room; never more than `most`. A GPU has
-    room for 1 / `share`. `device` leaves out those of the other kind.
-    """
-    cpus, devices = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
-    wanted = min(workers or 10**6, most or 10**6)
-    room = max(1, int(devices / share + 1e-6)) if device.startswith("cuda") else int(devices / share + 1e-6)
-    with_gpu = 0 if device in ("cpu", "mps") else min(wanted, room)
-    helped = min(1.0, cpus / max(1, with_gpu))  # a processor for each, or a part of one
-    room = max(int((cpus - with_gpu * helped) // threads), 1 - with_gpu)
-    without = 0 if device.startswith("cuda") else wanted - with_gpu
-    if not workers:
-        without = min(without, room)
-    found = [
-        Crew(with_gpu, helped, share, {"device": "cuda"}),
-        Crew(without, float(threads), 0.0, {"device": "cpu"} if with_gpu else {}),
-    ]
-    return [crew for crew in found if crew.count > 0]
 
 
 def imported() -> Any:
