@@ -363,14 +363,17 @@ from phosphene.ascent import kept
 size = 2**28
 
 def resident():
-    torch.empty(size, dtype=torch.uint8).fill_(1)
     return psutil.Process().memory_info().rss
 
-before = resident()
+def used_and_freed():
+    torch.empty(size, dtype=torch.uint8).fill_(1)
+    return resident()
+
+before = used_and_freed()
 with kept():
     with kept():
-        inside = resident() - before
-    between = resident() - before
+        inside = used_and_freed() - before
+    between = used_and_freed() - before
 print(inside > 0.9 * size, between > 0.9 * size, resident() - before < 0.1 * size)
 """
 

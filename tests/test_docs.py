@@ -20,8 +20,10 @@ from docs_pages import PAGES, ROOT, anchors, links, name, prose, snippets
 from phosphene import evidence, expression, models
 from phosphene.cli import main, outputs
 from phosphene.config import Dream
+from studios import Studio
 from towers import clip_folder
 
+STUDIO = "http://127.0.0.1:8347"
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 QUICK = {"PHOSPHENE_MAX_SIZE": "96", "PHOSPHENE_OCTAVES": "1", "PHOSPHENE_STEPS": "2"}
 COMMANDS = (
@@ -155,8 +157,19 @@ def run_console(snippet, monkeypatch):
 
 
 def run_python(snippet, names):
-    code = compile("\n" * (snippet.line - 1) + snippet.text, str(snippet.page), "exec")
-    exec(code, names)
+    with studio_at(snippet.text) as text:
+        exec(compile("\n" * (snippet.line - 1) + text, str(snippet.page), "exec"), names)
+
+
+@contextlib.contextmanager
+def studio_at(text):
+    """The text, with the address of a studio that runs, where it needs one."""
+    if STUDIO not in text:
+        yield text
+        return
+    studio = Studio(Path("studio"))
+    yield text.replace(STUDIO, studio.url)
+    studio.stop()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -33,7 +33,8 @@ ORDER = [  # a room imports from the lines above its own only
     "evidence features",
     "page",
     "recipe settings checkpoint",
-    "film studio catalog",
+    "film",
+    "studio catalog",
     "cli",
     "__main__",
 ]
@@ -85,6 +86,8 @@ THIRD = {  # who may import what is neither ours nor Python's
     "psutil": {"budget", "cli"},
     "PIL": {"page", "picture", "studio"},
     "fastapi": {"studio"},
+    "httpx": {"studio"},
+    "websockets": {"studio"},
     "starlette": {"studio"},
     "uvicorn": {"studio", "cli"},
     "av": {"film"},
@@ -101,7 +104,7 @@ THIRD = {  # who may import what is neither ours nor Python's
 NETWORK = {"socket", "ssl", "urllib", "urllib3", "http", "ftplib", "smtplib", "xmlrpc", "webbrowser"} | {
     *("requests", "httpx", "aiohttp", "websockets", "huggingface_hub", "torch.hub"),
 }
-SERVES = {"cli/studio.py", "studio/safety.py"}  # on this machine
+SERVES = {"cli/studio.py", "studio/client.py", "studio/networks.py", "studio/safety.py"}  # on this machine
 JOINS = {"catalog/cluster.py"}  # whatever cluster it is told to
 NEVER_IN_THE_CORE = {"logging", "asyncio", "threading", "multiprocessing", "subprocess", "ray", "warnings"}
 

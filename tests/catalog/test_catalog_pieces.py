@@ -98,7 +98,7 @@ def test_pieces_are_the_film_and_a_lost_one_is_made_later(film, workers, capfd):
     assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(one, other, strict=True))
     with av.open("spread.mkv") as made:
         (comment,) = [text for name, text in made.metadata.items() if name.lower() == "comment"]
-        assert json.loads(comment)["phosphene"] == "video"
+        assert json.loads(comment)["command"] == "video"
 
 
 def test_a_drawn_seed_is_kept_for_the_next_run(tmp_path):

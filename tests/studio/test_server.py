@@ -1,73 +1,12 @@
 """The studio's interface, over a real socket, with a real worker that dreams."""
 
 import json
-import os
 import random
-import signal
-import socket
-import subprocess
-import sys
-import time
-from pathlib import Path
 
-import httpx
 import pytest
 from websockets.sync.client import connect
 
-PHOTO = Path(__file__).resolve().parents[2] / "examples" / "photo.jpg"
-SMALL = {"model": "efficientnet_lite0", "objective": "blocks.2.1", "max_size": 96, "steps": 2, "seed": 1}
-LONG = {**SMALL, "steps": 2000}
-DEADLINE = 120
-
-
-class Studio:
-    def __init__(self, folder):
-        self.folder = folder
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            self.port = one.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.start()
-
-    def start(self):
-        typed = ["studio", "--port", str(self.port), "--data", str(self.folder), "--no-open"]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "phosphene", *typed], env=environment, stdout=subprocess.PIPE
-        )
-        assert self.process.stdout.readline().decode().strip() == f"{self.url}/"
-        until(lambda: httpx.get(f"{self.url}/api/about").status_code == 200)
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        self.process.stdout.close()
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(30)
-        self.process.stdout.close()
-
-    def visitor(self):
-        return httpx.Client(base_url=self.url, timeout=60)
-
-
-def until(true):
-    end = time.monotonic() + DEADLINE
-    while time.monotonic() < end:
-        try:
-            found = true()
-        except httpx.TransportError:
-            found = None
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it took too long")
-
-
-def ended(visitor, job, *states):
-    states = states or ("done", "failed", "cancelled")
-    return until(lambda: (seen := visitor.get(f"/api/jobs/{job}").json())["state"] in states and seen)
+from studios import LONG, PHOTO, SMALL, Studio, ended, until
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +65,81 @@ def test_a_unit_from_noise(visitor):
     )
     seen = ended(visitor, answer.json()["id"])
     assert (seen["state"], seen["width"], seen["height"]) == ("done", 64, 64)
+
+
+def test_a_zoom_is_paused_goes_on_and_is_dreamed_on(visitor, photo):
+    settings = {**SMALL, "octaves": 1, "steps": 1}
+    wanted = {"kind": "zoom", "frames": 40, "fps": 10, "motion": {"rotate": 2}}
+    job = asked(visitor, photo, settings, **wanted)
+    until(lambda: (visitor.get(f"/api/jobs/{job}").json()["frame"] or 0) > 3)
+    visitor.post(f"/api/jobs/{job}/pause", json={})
+    frame = ended(visitor, job, "paused")["frame"]
+    visitor.post(f"/api/jobs/{job}/resume", json={})
+    seen = ended(visitor, job)
+    assert 3 <= frame < 40 and (seen["state"], seen["frame"], seen["frames"]) == ("done", 40, 40)
+    film = visitor.get(f"/api/jobs/{job}/picture?format=mp4")
+    assert film.headers["content-type"] == "video/mp4"
+    assert visitor.get(f"/api/jobs/{job}/picture?size=64").headers["content-type"] == "image/png"
+    assert visitor.get(f"/api/jobs/{job}/recipe").json()["command"] == "zoom"
+    assert "zoom cat.jpg --frames 40 --fps 10 --rotate 2" in visitor.get(f"/api/jobs/{job}/command").text
+
+    upload = visitor.post("/api/uploads?name=a.mp4", content=film.content).json()
+    assert (upload["kind"], upload["frames"], upload["fps"]) == ("film", 40, 10.0)
+    assert visitor.get(f"/api/uploads/{upload['id']}/picture").headers["content-type"] == "image/jpeg"
+    body = {"kind": "video", "film": upload["id"], "settings": settings, "end": 0.5}
+    again = ended(visitor, visitor.post("/api/jobs", json=body).json()["id"])
+    assert (again["state"], again["frame"]) == ("done", 5), again
+    for wrong in ({"start": 9}, {"film": photo}, {"film": None}):
+        assert visitor.post("/api/jobs", json=body | wrong).status_code == 400
+    assert visitor.post("/api/jobs", json={"photo": upload["id"], "settings": SMALL}).status_code == 400
+
+
+def test_a_cancelled_zoom_is_a_film_as_far_as_it_came(visitor, photo):
+    job = asked(visitor, photo, {**SMALL, "octaves": 1, "steps": 1}, kind="zoom", frames=2000)
+    until(lambda: (visitor.get(f"/api/jobs/{job}").json()["frame"] or 0) > 2)
+    visitor.post(f"/api/jobs/{job}/cancel", json={})
+    seen = ended(visitor, job)
+    assert seen["state"] == "cancelled" and seen["frame"] >= 2
+    assert visitor.get(f"/api/jobs/{job}/picture?format=mp4").status_code == 200
+    assert visitor.delete(f"/api/jobs/{job}").status_code == 204
+
+
+def test_more_of_this(visitor):
+    body = {"kind": "visualize", "settings": {**SMALL, "max_size": 0}, "size": 48}
+    first = visitor.post("/api/jobs", json=body).json()["id"]
+    ended(visitor, first)
+    more = visitor.post("/api/jobs", json={**body, "size": 512, "from": first}).json()
+    seen = ended(visitor, more["id"])
+    assert (seen["state"], seen["width"], seen["name"]) == ("done", 48, "noise-dream.png")
+    assert "--photo noise-dream.png" in visitor.get(f"/api/jobs/{more['id']}/command").text
+    pictures = [visitor.get(f"/api/jobs/{job}/picture").content for job in (first, more["id"])]
+    assert pictures[0] != pictures[1]
+
+
+def test_the_map(studio, visitor, photo):
+    place = "/api/models/efficientnet_lite0"
+    seen = until(lambda: (now := visitor.get(f"{place}/layers").json())["complete"] and now)
+    rows = {row["name"]: row for row in seen["layers"]}
+    assert rows["blocks.2.1"]["channels"] == 40 and rows["blocks.2.1"]["card"] and len(rows) > 100
+    found = visitor.get(f"{place}/layers/blocks.2.1/channels?from=36&count=9").json()
+    assert (found["total"], [one["channel"] for one in found["channels"]]) == (40, [36, 37, 38, 39])
+
+    def made(address):
+        answer = until(lambda: (now := visitor.get(address)).status_code != 202 and now)
+        assert answer.headers["content-type"] == "image/webp", answer.text
+        return answer.content
+
+    pictures = [made(one["picture"]) for one in found["channels"][:2]]
+    assert pictures[0] != pictures[1]
+    on_photo = f"{found['channels'][0]['picture']}?photo={photo}"
+    assert made(on_photo) not in pictures
+    assert made(rows["blocks.1.0"]["picture"])
+    for wrong in ("blocks.9", "blocks.2.1/channels/40"):
+        assert visitor.get(f"{place}/layers/{wrong}/picture").status_code == 404
+    with studio.visitor() as other:
+        assert other.get(on_photo).status_code == 404
+    classes = visitor.get(f"{place}/classes?search=Tab").json()
+    assert classes["total"] == 1000 and classes["classes"][0] == {"number": 281, "name": "tabby, tabby cat"}
 
 
 def test_frames_arrive_live_and_one_at_a_time(studio, visitor, photo):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -99,21 +98,9 @@ def parts(output: str) -> Path:
     return Path(f"{output.rstrip('/')}.parts")
 
 
-def as_recipe(kind: str, identity: Mapping[str, Any]) -> str:
-    """How the film was made, for its comment: JSON."""
-    return json.dumps({"phosphene": kind, **identity}, ensure_ascii=True)
-
-
 def previewed(dream: Dream) -> Dream:
     """The same, small."""
     return dream.but(max_size=min(dream.max_size or SMALL, SMALL), scale=min(dream.scale, 1.0))
-
-
-def even(size: tuple[int, int], before: tuple[int, int]) -> tuple[int, int]:
-    """A size that isn't the film's own, in even numbers, which every codec takes."""
-    if size == before:
-        return size
-    return max(2, size[0] // 2 * 2), max(2, size[1] // 2 * 2)
 
 
 def promise() -> None:

@@ -15,12 +15,14 @@ from phosphene.cli import filming
 from phosphene.cli.filming import FilmFlags
 from phosphene.cli.report import Report
 from phosphene.cli.spread import Here, Spread, cluster, heard, told
-from phosphene.cli.video import Cut, filmed
+from phosphene.cli.video import filmed
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
 from phosphene.film.kinds import CONTAINERS
 from phosphene.film.segments import Segment, joined, segments
+from phosphene.film.shot import as_recipe, even
 from phosphene.film.source import Facts, look
+from phosphene.film.take import Take
 from phosphene.lock import only_writer
 
 LEAST = 1.0  # s that a piece lasts at least
@@ -50,8 +52,10 @@ class Pieces(Here):
         where = FilmFlags(**self.where, output=output, resume=True)
         with heard() as (report, events), only_writer(output):
             if not filming.finished(output, where, report):
-                cut = Cut(self.facts, item["start"], item["end"], 1)
-                filmed(cut, self.setup, output, where, report, self.few, self.afresh)
+                take = Take(
+                    self.facts, self.setup, item["start"], item["end"], few=self.few, afresh=self.afresh
+                )
+                filmed(take, output, where, report)
         return [event for event in events if event["event"] == "note"]
 
 
@@ -75,7 +79,7 @@ def film_spread(
     if suffix not in CONTAINERS:
         raise PhospheneError("E_PARAM", f"--ray makes {' '.join(CONTAINERS)}, got {output[:200]}")
     before = facts.height, facts.width
-    size = filming.even(output_size(*before, dream), before)
+    size = even(output_size(*before, dream), before)
     kept = {"codec": where.codec, "quality": where.quality}
     made_by = {
         "film's SHA-256": recipe.sha256_of(facts.path),
@@ -111,7 +115,7 @@ def film_spread(
             if code:
                 return code
         paths = [str(item["piece"]) for item in items]
-        comment = filming.as_recipe("video", made_by)
+        comment = as_recipe("video", made_by)
         joined(paths, pieces, output, facts, overwrite=where.overwrite, recipe=comment)
         shutil.rmtree(folder, ignore_errors=True)
     report.done(output, frames=sum(piece.frames for piece in pieces), pieces=len(pieces))

@@ -11,6 +11,7 @@ import webbrowser
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 from phosphene.cli.dash import plain
 from phosphene.cli.flags import option
@@ -39,6 +40,8 @@ def studio(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PhospheneError("E_OUTPUT", f"{folder} can't be made: {error.strerror}") from None
+    if not all(" " <= letter <= "~" for letter in plain(token)):
+        raise PhospheneError("E_PARAM", "--token has other than ASCII's printable characters in it")
     token = plain(token) or ("" if host in LOCAL else secrets.token_urlsafe(24))
     try:
         listening = socket.create_server((host, port), family=_family(host))
@@ -48,14 +51,16 @@ def studio(
             file=sys.stderr,
         )
         return 1
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else every answer waits for 40 ms
     import uvicorn
 
+    from phosphene.studio.patience import Patient
     from phosphene.studio.safety import LOOPBACK
     from phosphene.studio.server import application
 
     port = listening.getsockname()[1]
     name = f"[{host}]" if ":" in host else host
-    address = f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+    address = f"http://{name}:{port}/" + (f"?token={quote(token, safe='')}" if token else "")
     hosts = LOOPBACK if host in LOCAL else (*LOOPBACK, name, *_names(host))
     app = application(folder, hosts=hosts, token=token)
     print(address, flush=True)
@@ -63,9 +68,10 @@ def studio(
         threading.Timer(0.8, webbrowser.open, [address]).start()
     config = uvicorn.Config(
         app,
+        http=Patient,
         log_level="warning",
         ws_max_size=65_536,
-        timeout_keep_alive=20,
+        timeout_keep_alive=10,
         limit_concurrency=500,
         server_header=False,
         timeout_graceful_shutdown=3,

@@ -3,45 +3,25 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from phosphene import recipe, settings
+from phosphene import settings
 from phosphene.cli import filming, interrupt
 from phosphene.cli.dash import plain
-from phosphene.cli.dreaming import Setup, prepare
+from phosphene.cli.dreaming import prepare
 from phosphene.cli.filming import FilmFlags
 from phosphene.cli.flags import DreamFlags, Sources, Talk, given, option
 from phosphene.cli.report import Report
 from phosphene.cli.spread import Spread
-from phosphene.config import Dream
 from phosphene.errors import PhospheneError
 from phosphene.lock import only_writer
 
 if TYPE_CHECKING:
-    from phosphene.film.source import Facts
-    from phosphene.film.video import Made
-
-
-@dataclass(frozen=True)
-class Cut:
-    """What is taken of a film."""
-
-    facts: Facts
-    start: float
-    end: float | None
-    every: int
-
-    @property
-    def frames(self) -> int:
-        """How many stills that are, as far as is known."""
-        whole = self.facts.seconds or self.facts.frames / float(self.facts.rate or 25)
-        seconds = max(0.0, min(self.end or whole, whole) - self.start)
-        share = seconds / whole if whole else 1.0
-        return max(1, round(self.facts.frames * share / self.every))
+    from phosphene.film.take import Take
 
 
 def video(
@@ -69,6 +49,7 @@ def video(
         raise PhospheneError("E_PARAM", "--ray takes the whole film: no --start, --end, --every, --preview")
     import phosphene.film  # noqa: F401  (says what is missing)
     from phosphene.film.source import look
+    from phosphene.film.take import Take
 
     dream = settings.gather(given(flags), look=sources.preset, config=sources.config).dream
     output = output or str(Path(film).with_name(f"{Path(film).stem}-dream{Path(film).suffix or '.mp4'}"))
@@ -90,10 +71,9 @@ def video(
             dream = dream.but(seed=seed)
         return film_spread(facts, output, dream, where, report, spread, few, afresh)
     with only_writer(output):
-        last, values, signalled = filmed(
-            Cut(facts, start, end, every), prepare(dream), output, where, report, few, afresh
-        )
-    filming.ended(report, output, began, last, values)
+        take = Take(facts, prepare(dream), start, end, every, few, afresh)
+        values, signalled = filmed(take, output, where, report)
+    filming.ended(report, output, began, take.setup.lens.device, values)
     return interrupt.stop.code if signalled else 0
 
 
@@ -108,101 +88,40 @@ def _check(start: float, end: float | None, every: int, few: int) -> None:
         raise PhospheneError("E_PARAM", f"--few is {few}, expected steps, or 0")
 
 
-def filmed(
-    cut: Cut, setup: Setup, output: str, where: FilmFlags, report: Report, few: int, afresh: bool
-) -> tuple[Any, dict[str, Any], bool]:
-    """Dream the film and save it; the device, what there is to tell, and whether it was interrupted."""
-    from phosphene.film.ahead import ahead
-    from phosphene.film.carry import Dreamer
-    from phosphene.film.kinds import Way
+def filmed(take: Take, output: str, where: FilmFlags, report: Report) -> tuple[dict[str, Any], bool]:
+    """Dream the film and save it; what there is to tell, and whether it was interrupted."""
     from phosphene.film.reel import Reel
-    from phosphene.film.source import stills
-    from phosphene.film.video import flows
-    from phosphene.film.video import video as dreamed
-    from phosphene.octave import octave_count, output_size
+    from phosphene.film.take import figures
 
-    facts, dream = cut.facts, setup.dream
-    before = facts.height, facts.width
-    size = filming.even(output_size(*before, dream), before)
-    dream = dream.but(max_size=0, scale=1.0)
-    dream = dream.but(octaves=octave_count(*size, dream))
-    identity = _identity(cut, setup, size, few, afresh)
-    made_by = filming.as_recipe("video", identity)
-    way = Way.like(facts, size[1], size[0], codec=where.codec, quality=where.quality, recipe=made_by)
-    dreamer = Dreamer(setup.objective, setup.lens, dream, setup.mask, few)
-    took: list[str] = []
-    made = None
+    notes: list[str] = []
     with (
         interrupt.saving(filming.promise) as stop,
         Reel(
             output,
-            way,
-            identity,
-            sound=facts,
-            start=cut.start,
-            end=cut.end,
+            take.way(where.codec, where.quality),
+            take.identity,
+            sound=take.facts,
+            start=take.start,
+            end=take.end,
             resume=where.resume,
             overwrite=where.overwrite,
         ) as reel,
     ):
-        watch = filming.Watch(report, cut.frames, reel.next)
-        taken = stills(
-            facts,
-            start=cut.start,
-            end=cut.end,
-            every=cut.every,
-            skip=reel.next,
-            size=size,
-            notes=took,
-        )
-        with watch.shown(), ahead(taken) as read, ahead(flows(read, reel.state)) as pairs:
-            for made in dreamed(pairs, dreamer, reel.state, afresh=afresh):
-                reel.add(made.image, made.still.pts, made.still.duration, made.state())
-                watch.at(made.still.number + 1, made.flicker.ratio, made.evaluations)
+        state = reel.state
+        watch = filming.Watch(report, take.frames, reel.next)
+        with watch.shown(), closing(take.shots(reel.next, state)) as shots:
+            for shot in shots:
+                reel.add(shot.pixels, shot.pts, shot.duration, shot.state)
+                state = shot.state
+                watch.at(shot.number + 1, shot.flicker, shot.gradient_evaluations)
                 if stop.signal:
                     break
         if stop.signal:
             filming.left(reel, report)
         else:
-            took += reel.finish()
-    for note in took:
+            notes += reel.finish()
+    for note in (*take.notes, *notes):
         report.note(note)
-    return setup.lens.device, _told(made, reel.state, dream, bool(stop.signal)), bool(stop.signal)
-
-
-def _identity(cut: Cut, setup: Setup, size: tuple[int, int], few: int, afresh: bool) -> dict[str, Any]:
-    """All that makes another film: JSON values by name."""
-    values = setup.dream.model_dump(mode="json")
-    return {
-        "film's SHA-256": recipe.sha256_of(cut.facts.path),
-        "start": cut.start,
-        "end": cut.end,
-        "every": cut.every,
-        "size": f"{size[1]}×{size[0]}",
-        "few": few,
-        "afresh": afresh,
-        **{name: value for name, value in values.items() if name != "max_memory"},
-        "objective": setup.objective.text,
-        "weights' SHA-256": setup.lens.weights_sha256,
-        **{f"{name}'s SHA-256": sha256 for name, sha256 in setup.files.items()},
-        **recipe.software().model_dump(),
-    }
-
-
-def _told(made: Made | None, state: Any, dream: Dream, interrupted: bool) -> dict[str, Any]:
-    """The end's figures."""
-    from phosphene.film.video import Flicker
-
-    if made is not None:
-        frames, flicker, count = made.still.number + 1, made.flicker, made.evaluations
-    else:  # all was there already
-        frames, flicker, count = state["number"] + 1, Flicker(*state["flicker"]), state["evaluations"]
-    return {
-        "frames": frames,
-        "flicker": round(flicker.ratio, 4) if flicker.stills else None,
-        "flicker_levels": round(flicker.levels, 4),
-        "source_levels": round(flicker.source_levels, 4),
-        "gradient_evaluations": count,
-        "seed": dream.seed,
-        **({"interrupted": True} if interrupted else {}),
-    }
+    assert state is not None
+    interrupted = {"interrupted": True} if stop.signal else {}
+    return {**figures(state), "seed": take.dream.seed, **interrupted}, bool(stop.signal)

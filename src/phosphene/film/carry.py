@@ -8,7 +8,7 @@ takes a part of a step, as much as doesn't flicker.
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -22,6 +22,7 @@ from phosphene.color import with_color_of
 from phosphene.config import Dream
 from phosphene.engine import dream
 from phosphene.film.flow import Array, Flow, apart
+from phosphene.frame import Frame
 from phosphene.lens import Lens
 from phosphene.objective import Objective
 from phosphene.octave import octave_sizes
@@ -58,20 +59,29 @@ class Carried:
 
 
 class Dreamer:
-    """All that the stills of a film share. `few` steps are taken on each of a scene but the first."""
+    """All that the stills of a film share. `few` steps are taken on each of a scene but the first.
+
+    `watch` is called after every step.
+    """
 
     def __init__(
-        self, objective: Objective, lens: Lens, config: Dream, mask: Tensor | None = None, few: int = 0
+        self,
+        objective: Objective,
+        lens: Lens,
+        config: Dream,
+        mask: Tensor | None = None,
+        few: int = 0,
+        watch: Callable[[Frame], None] | None = None,
     ) -> None:
         self.objective, self.lens, self.mask = objective.bind(lens), lens, mask
-        self.config = config
+        self.config, self.watch = config, watch
         self.few = few or max(1, config.steps // FEW)
 
     def fresh(self, still: Array) -> Carried:
         """A dream of its own, as of a photo."""
         settings = self.config.but(keep_color=False)
         frames = dream(tensor(still), self.objective, self.lens, settings, mask=self.mask)
-        ((count, last),) = deque(enumerate(frames, 1), maxlen=1)
+        count, last = self._last(frames)
         detail = array(last.full()) - still
         age = np.ones(still.shape[:2], np.float32)
         return Carried(still, detail, age, _size(detail), detail.mean((0, 1)), count)
@@ -143,10 +153,17 @@ class Dreamer:
             start = (base + _sized(added, size)).clamp(0, 1) - base
             objective = self.objective.at(size[0] / sizes[-1][0], size[1] / sizes[-1][1])
             frames = dream(base, objective, self.lens, settings, mask=where, detail=start)
-            ((taken, last),) = deque(enumerate(frames, 1), maxlen=1)
+            taken, last = self._last(frames)
             count += taken
             added = added + _sized(last.image.cpu() - base - start, sizes[-1])
         return array((photo + added).clamp(0, 1) - photo), count
+
+    def _last(self, frames: Iterator[Frame]) -> tuple[int, Frame]:
+        """How many steps there are, and the last one's frame."""
+        for count, frame in enumerate(frames, 1):  # noqa: B007
+            if self.watch:
+                self.watch(frame)
+        return count, frame
 
 
 def tensor(image: Array) -> Tensor:

@@ -6,7 +6,7 @@ frames, as in the notebook of 2015, which `CLASSIC` is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -62,12 +62,14 @@ def zoom(
     frames: int,
     state: Mapping[str, Any] | None = None,
     mask: Tensor | None = None,
+    watch: Callable[[Frame], None] | None = None,
 ) -> Iterator[Made]:
     """Yield `frames` frames of a zoom into `image` `[1, 3, H, W]`, 0..1.
 
     `config`'s size is the film's. With a timeline, what it says of settings and objective holds.
     `state`, of the last frame that was made, goes on after it, bit for bit. `mask` is as in `dream`,
-    and stays where it is. Raises what `dream` does, with the frame's number.
+    and stays where it is. `watch` is called after every step. Raises what `dream` does, with the
+    frame's number.
     """
     if frames < 1:
         raise PhospheneError("E_PARAM", f"frames is {frames}, expected at least 1")
@@ -88,7 +90,7 @@ def zoom(
         if timeline:
             config, motion, bound = timeline.at(number)
         settings = config.but(**held, tile=now.tile or config.tile, checkpointing=now.checkpointing)
-        last, evaluations, notes = _dreamed(before, bound, lens, settings, mask, now.random, number)
+        last, evaluations, notes = _dreamed(before, bound, lens, settings, mask, now.random, number, watch)
         shown = _steadied(last.full(), now, motion.steady).contiguous()  # as a state that is read back
         now = replace(
             now,
@@ -109,6 +111,7 @@ def _dreamed(
     mask: Tensor | None,
     random: RandomState,
     number: int,
+    watch: Callable[[Frame], None] | None,
 ) -> tuple[Frame, int, tuple[str, ...]]:
     """The last step's frame, the number of steps, and what they noted."""
     notes: tuple[str, ...] = ()
@@ -118,6 +121,8 @@ def _dreamed(
             for frame in steps:
                 count += 1
                 notes += frame.notes
+                if watch:
+                    watch(frame)
     except PhospheneError as error:
         raise PhospheneError(error.code, f"frame {number}: {error}") from None
     return frame, count, notes

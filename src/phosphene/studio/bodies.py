@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path as File
 from typing import Any
 
@@ -13,14 +16,39 @@ from fastapi.responses import FileResponse
 from phosphene.errors import PhospheneError
 
 BODY = 200_000  # of JSON
-FORMATS = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "tiff": "image/tiff"}
+PATIENCE, UPLOADING = 20.0, 600.0  # s between two blocks of a body, and for the whole of an upload
+FORMATS = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "tiff": "image/tiff",
+    "mp4": "video/mp4",
+}
+
+
+def pictures(*kinds: str) -> dict[int | str, dict[str, Any]]:
+    """An answer of these formats, for the OpenAPI description."""
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    return {200: {"description": "a picture", "content": {FORMATS[kind]: binary for kind in kinds}}}
+
+
+async def _blocks(request: Request, seconds: float) -> AsyncIterator[bytes]:
+    """The body as it arrives; E_REQUEST where it isn't there within so many seconds, or nothing comes."""
+    stream, end = request.stream(), time.monotonic() + seconds
+    while True:
+        try:
+            yield await asyncio.wait_for(anext(stream), min(PATIENCE, end - time.monotonic()))
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise PhospheneError("E_REQUEST", "the request's body comes too slowly; send it again") from None
 
 
 async def received(request: Request, path: File, most: int) -> None:
     """The body in a file; E_TOO_LARGE as soon as it is too long."""
     size = 0
     with path.open("wb") as file:
-        async for block in request.stream():
+        async for block in _blocks(request, UPLOADING):
             size += len(block)
             if size > most:
                 raise PhospheneError("E_TOO_LARGE", f"the upload is more than {most // 1_000_000} MB")
@@ -32,7 +60,7 @@ async def received(request: Request, path: File, most: int) -> None:
 async def read_json(request: Request) -> Any:
     """The body as JSON, if it isn't too long."""
     body = b""
-    async for block in request.stream():
+    async for block in _blocks(request, PATIENCE):
         body += block
         if len(body) > BODY:
             raise PhospheneError("E_TOO_LARGE", f"the request is more than {BODY} bytes")

@@ -29,13 +29,40 @@ def looked_at(path: str) -> dict[str, Any]:
         except PhospheneError:
             recipe = None
     except PhospheneError as error:
-        return {"error": (error.code, str(error).replace(path, "the upload"))}
+        film = _film(path) if error.code in ("E_FORMAT", "E_DECODE") else None
+        return film or {"error": (error.code, str(error).replace(path, "the upload"))}
     image = Image.fromarray((picture.pixels * 255).round().astype("uint8"))
+    height, width = picture.size
+    return {"width": width, "height": height, "recipe": recipe, "jpeg": _small(image), "film": None}
+
+
+def _film(path: str) -> dict[str, Any] | None:
+    """The same of a film, by its first still; None where it is none, or too large."""
+    from PIL import Image
+
+    try:
+        from phosphene.film.source import look, stills
+
+        facts = look(path)
+        if facts.width * facts.height > PIXELS:
+            return None
+        first = next(stills(facts))
+    except (PhospheneError, StopIteration):
+        return None
+    pixels = first.pixels if first.pixels.dtype == "uint8" else (first.pixels >> 8).astype("uint8")
+    seconds = facts.seconds or facts.frames / float(facts.rate or 25)
+    film = {"frames": facts.frames, "seconds": round(seconds, 3), "fps": round(float(facts.rate or 25), 3)}
+    jpeg = _small(Image.fromarray(pixels))
+    return {"width": facts.width, "height": facts.height, "recipe": None, "jpeg": jpeg, "film": film}
+
+
+def _small(image: Any) -> bytes:
+    from PIL import Image
+
     image.thumbnail((SMALL, SMALL), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     image.save(file, "JPEG", quality=88)
-    height, width = picture.size
-    return {"width": width, "height": height, "recipe": recipe, "jpeg": file.getvalue()}
+    return file.getvalue()
 
 
 class Decoder:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any, get_args
 
 from phosphene import __version__, models
 from phosphene.config import Dream
-from phosphene.presets import PRESETS
+from phosphene.presets import PRESETS, VISUALIZE, ZOOM
 
 HIDDEN = {"model", "objective", "guide", "mask", "weights", "device", "threads", "max_memory", "compile"}
 KINDS = {int: "integer", float: "number", bool: "boolean", str: "text"}
@@ -65,6 +66,9 @@ def about(device: str, limits: dict[str, int]) -> dict[str, Any]:
             for name, (summary, settings) in PRESETS.items()
         ],
         "fields": fields(),
+        "visualize": VISUALIZE,
+        "zoom": ZOOM,
+        "kinds": ["dream", "visualize", *(("zoom", "video") if find_spec("av") and find_spec("cv2") else ())],
         "limits": limits,
     }
 

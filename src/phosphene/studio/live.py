@@ -79,16 +79,18 @@ class Watcher:
         except (ValueError, AttributeError, RecursionError):
             await self._error("a message is a JSON object with a type")
             return
+        if not isinstance(job, str) or not job.isascii():
+            job = None
         if kind == "ack":
             self.free = True
             self.woken.set()
-        elif kind == "watch" and isinstance(job, str) and await self._mine(job):
+        elif kind == "watch" and job and await self._mine(job):
             if len(self.jobs) >= MOST and job not in self.jobs:
                 await self._error(f"at most {MOST} jobs are watched at once")
                 return
             self.jobs.setdefault(job, 0)
             self.live.watch(job, self)
-        elif kind == "leave" and isinstance(job, str):
+        elif kind == "leave" and job:
             self.jobs.pop(job, None)
             self.live.leave(job, self)
         elif kind not in ("watch", "leave"):

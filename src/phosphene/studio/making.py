@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from phosphene import expression, models, recipe, words
+from phosphene import expression, features, models, recipe, words
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
 from phosphene.frame import Frame
@@ -20,7 +20,7 @@ from phosphene.noise import Noise
 from phosphene.objective import Objective
 from phosphene.octave import octave_count, output_size
 from phosphene.picture import Picture, open_picture, save_picture
-from phosphene.presets import VISUALIZE
+from phosphene.presets import ZOOM
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,11 @@ def made_of(job: Mapping[str, Any], files: Path, load: Callable[[Dream], Lens]) 
     """Load and bind everything that a job names; PhospheneError says what can't be."""
     asked = job["asked"]
     photo = None
-    if asked.get("photo"):
+    if asked.get("photo") and job["kind"] != "video":
         photo = open_picture(files / f"{asked['photo']}.upload")
     elif asked.get("from"):
         photo = open_picture(files / f"{asked['from']}.png")
-    base = VISUALIZE if job["kind"] == "visualize" else {}
-    dream = Dream(**base).but(**asked["settings"])
+    dream = settings_of(job["kind"], asked["settings"])
     if dream.threads:
         torch.set_num_threads(dream.threads)
     lens = load(dream)
@@ -74,10 +73,18 @@ def made_of(job: Mapping[str, Any], files: Path, load: Callable[[Dream], Lens]) 
         dtype=lens.dtype,
         device=str(lens.device),
         threads=torch.get_num_threads(),
-        octaves=octave_count(*output_size(height, width, dream), dream),
     )
+    if job["kind"] in ("dream", "visualize"):
+        dream = dream.but(octaves=octave_count(*output_size(height, width, dream), dream))
     name = str(asked.get("name") or "")
     return Made(image, objective.bind(lens), lens, dream, mask, photo, name, used)
+
+
+def settings_of(kind: str, settings: Mapping[str, Any]) -> Dream:
+    """With the defaults of that kind of job."""
+    if kind == "visualize":
+        return features.settings(**settings)
+    return Dream(**(ZOOM if kind == "zoom" else {})).but(**settings)
 
 
 def saved(made: Made, last: Frame, target: Path) -> None:

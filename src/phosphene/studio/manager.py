@@ -1,83 +1,75 @@
-"""The queue's end: keeps a worker process alive, gives it the next job, and passes on what it sends."""
+"""The queue's end: gives each device's worker its next job, and passes on what it sends."""
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from phosphene.studio.line import Line, Message
+from phosphene.studio.sketches import Sketch, Sketches
 from phosphene.studio.store import OVER, Store
-from phosphene.studio.worker import main
 
 TRIES = 3
 SCORES = 200
+FRAMES = 100  # kept, each of another job
 MAX_JOBS, MAX_MINE = 100, 20
 
 
 class Manager:
-    """One worker, one thread that listens to it. `heard(job)` is called, in that thread, for all news."""
+    """A worker for each device. `heard(job)` is called, in a worker's thread, for all news of a job."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         self.store, self.folder = store, folder
         self.device = "starting"
         self.heard: Callable[[str], None] = lambda job: None
-        self.frames: dict[str, tuple[int, dict[str, Any], bytes]] = {}  # the newest of each job
+        self.frames: dict[str, tuple[int, dict[str, Any], bytes]] = {}  # the newest of the last jobs
+        self._numbers = count(1)
         self.scores: dict[str, list[float]] = {}
-        self.made = threading.Condition()  # a thumbnail is there
-        self.failed: set[str] = set()  # thumbnails that can't be made
-        self._wanted: dict[str, tuple[str, str, str]] = {}
+        self.sketches = Sketches(store.cache)
         self._lock = threading.RLock()
-        self._now: str | None = None  # the job, or the thumbnail, that the worker is at
-        self._stopping = False
-        self._connection: Connection | None = None
-        self._process: Any = None
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
+        self.lines: list[Line] = []
+        with self._lock:
+            self.lines.append(Line(folder, "auto", self._take, self._died))
 
     def close(self) -> None:
-        """End the worker; a running job goes on when the studio is started again."""
-        self._stopping = True
-        if self._process is not None:
-            self._process.terminate()
-        self._thread.join(5)
+        """End the workers; running jobs go on when the studio is started again."""
+        for line in self.lines:
+            line.close()
 
     def next(self) -> None:
-        """Give the worker something to do, if it has nothing."""
+        """Give every worker that has nothing to do a job, or else a sketch; jobs send sketches away."""
         with self._lock:
-            if self._now is not None or self._connection is None:
-                return
             queue = self.store.queue()
-            if queue:
-                job = queue[0]
-                self._now = job["id"]
-                self.store.change(job["id"], state="running", served=time.time())
-                self._send({"type": "run", "job": job})
-                self.heard(job["id"])
-            elif self._wanted:
-                key, (model, objective, photo) = self._wanted.popitem()
-                self._now = key
-                self._send(
-                    {
-                        "type": "thumbnail",
-                        "key": key,
-                        "model": model,
-                        "objective": objective,
-                        "photo": photo,
-                    }
-                )
+            for line in self.lines:
+                if not line.ready or line.now is not None:
+                    continue
+                if queue:
+                    job = queue.pop(0)
+                    line.now = {"type": "run", "job": job}
+                    self.store.change(job["id"], state="running", served=time.time())
+                    line.send(line.now)
+                    self.heard(job["id"])
+                elif (sketches := self.sketches.next()) is not None:
+                    line.now = sketches
+                    line.send(line.now)
+            for line in self.lines:
+                if queue and line.now is not None and line.now["type"] == "sketch":
+                    queue.pop(0)
+                    line.send({"type": "yield"})
 
     def ask(self, job: dict[str, Any], what: str) -> bool:
         """Pause, resume or cancel a job; whether that can be."""
         name, state = job["id"], job["state"]
         with self._lock:
+            line = self._at(name)
             if what == "resume" and state == "paused":
                 self.store.change(name, state="queued")
-            elif what in ("pause", "cancel") and state == "running" and self._now == name:
-                self._send({"type": what, "job": name})
+            elif what in ("pause", "cancel") and state == "running" and line:
+                line.send({"type": what, "job": name})
             elif what == "cancel" and state in ("queued", "paused"):
                 self.store.change(name, state="cancelled")
             elif what == "pause" and state == "queued":
@@ -88,95 +80,84 @@ class Manager:
         self.next()
         return True
 
-    def thumbnail(self, key: str, model: str, objective: str, photo: str, seconds: float) -> bool:
-        """Have a thumbnail made, when nobody dreams; whether it is there within so many seconds."""
-        path = self.store.cache / f"{key}.webp"
-        with self.made:
-            if not path.exists() and key not in self.failed:
-                with self._lock:
-                    self._wanted[key] = (model, objective, photo)
-                self.next()
-                self.made.wait_for(lambda: path.exists() or key in self.failed, seconds)
-        return path.exists()
+    def sketch(self, sketch: Sketch, seconds: float = 0.0) -> bool:
+        """Have a sketch made, when nobody dreams; whether it is there within so many seconds."""
+        if self.sketches.want(sketch):
+            return True
+        self.next()
+        return self.sketches.wait(sketch, seconds)
 
-    def _send(self, message: dict[str, Any]) -> None:
-        try:
-            assert self._connection is not None
-            self._connection.send(message)
-        except (OSError, ValueError):
-            pass  # it has died: the listener sees that too
+    def _at(self, job: str) -> Line | None:
+        """The worker that is at a job."""
+        for line in self.lines:
+            if line.now is not None and line.now["type"] == "run" and line.now["job"]["id"] == job:
+                return line
+        return None
 
-    def _start(self) -> Connection:
-        context = multiprocessing.get_context("spawn")
-        here, there = context.Pipe()
-        self._process = context.Process(target=main, args=(there, str(self.folder)), daemon=True)
-        self._process.start()
-        there.close()
-        return here
-
-    def _listen(self) -> None:
-        while not self._stopping:
-            connection = self._start()
-            try:
-                while True:
-                    self._take(connection, connection.recv())
-            except (EOFError, OSError):
-                self._died()
-
-    def _died(self) -> None:
-        """The worker is gone: its job goes back into the queue, but not for ever."""
+    def _died(self, line: Line) -> None:
+        """A worker is gone: its job goes back into the queue, but not for ever."""
         with self._lock:
-            name, self._now, self._connection = self._now, None, None
-            job = self.store.job(name) if name else None
-            if job and job["state"] == "running" and not self._stopping:
+            message, line.now = line.now, None
+            if message is None:
+                return
+            if message["type"] == "sketch":
+                self.sketches.ended(message, {one["key"]: "the worker died" for one in message["sketches"]})
+                return
+            job = self.store.job(message["job"]["id"])
+            if job and job["state"] == "running":
                 tries = job["tries"] + 1
                 error = {"code": "E_WORKER", "message": f"the worker died {tries} times at this job"}
                 if tries >= TRIES:
                     self.store.change(job["id"], state="failed", tries=tries, error=error)
                 else:
                     self.store.change(job["id"], state="queued", tries=tries)
-        if name and not self._stopping:
-            self.heard(name)
-            time.sleep(0.2)
+        self.heard(message["job"]["id"])
 
-    def _take(self, connection: Connection, message: dict[str, Any]) -> None:
+    def _take(self, line: Line, message: Message) -> None:
         kind = message["type"]
         if kind == "ready":
-            self.device = message["device"]
             with self._lock:
-                self._connection = connection
+                line.ready, line.device = True, message["device"]
+                if len(self.lines) == 1:
+                    more = (Line(self.folder, other, self._take, self._died) for other in message["others"])
+                    self.lines.extend(more)
+                self.device = ", ".join(one.device for one in self.lines)
             self.next()
         elif kind == "frame":
-            name, progress = message["job"], message["progress"]
-            number = self.frames.get(name, (0, {}, b""))[0] + 1
-            self.frames[name] = (number, {"n": number, "job": name, **progress}, message["jpeg"])
-            scores = self.scores.setdefault(name, [])
-            scores.append(progress["score"])
-            if len(scores) > SCORES:
-                del scores[1::2]
-            self.store.change(name, progress=progress)
-            self.heard(name)
+            self._frame(message["job"], message["progress"], message["jpeg"])
         elif kind == "state":
-            self._changed(message)
-        elif kind == "thumbnail":
-            with self.made:
-                if "error" in message:
-                    self.failed.add(message["key"])
-                self.made.notify_all()
+            self._changed(line, message)
+        elif kind == "sketch":
             with self._lock:
-                self._now = None
+                at, line.now = line.now, None
+            if at is not None:
+                self.sketches.ended(at, message["errors"])
             self.next()
 
-    def _changed(self, message: dict[str, Any]) -> None:
+    def _frame(self, name: str, progress: dict[str, Any], jpeg: bytes) -> None:
+        number = next(self._numbers)
+        self.frames[name] = (number, {"n": number, "job": name, **progress}, jpeg)
+        if len(self.frames) > FRAMES:
+            self.frames.pop(next(iter(list(self.frames))), None)
+        scores = self.scores.setdefault(name, [])
+        scores.append(progress["score"])
+        if len(scores) > SCORES:
+            del scores[1::2]
+        self.store.change(name, progress=progress)
+        self.heard(name)
+
+    def _changed(self, line: Line, message: Message) -> None:
         name, state = message["job"], message["state"]
         values = {key: message[key] for key in ("error",) if key in message}
         job = self.store.job(name)
         if "seconds" in message and job:
             values["seconds"] = job["seconds"] + message["seconds"]
+        if "progress" in message and job:
+            values["progress"] = {**(job["progress"] or {}), **message["progress"]}
         self.store.change(name, state=state, **values)
         if state in (*OVER, "paused"):
             with self._lock:
-                self._now = None
+                line.now = None
             self.heard(name)
             self.next()
         else:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 from collections.abc import Awaitable, Callable
 from http.cookies import SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from phosphene.studio.store import identifier
 
@@ -35,6 +36,7 @@ class Guard:
 
     def __init__(self, app: Any, *, hosts: tuple[str, ...], token: str = "") -> None:
         self.app, self.hosts, self.token = app, {host.lower() for host in hosts}, token
+        self.kept = hashlib.sha256(token.encode()).hexdigest()  # what a cookie may have in it
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -51,8 +53,8 @@ class Guard:
         visitor = visitor if known else identifier()
         scope.setdefault("state", {})["visitor"] = visitor
         fresh = [] if known else [f"{VISITOR}={visitor}; Path=/; HttpOnly; SameSite=Strict; Max-Age={YEARS}"]
-        if self.token and cookies.get(TOKEN) != self.token:
-            fresh.append(f"{TOKEN}={self.token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={YEARS}")
+        if self.token and cookies.get(TOKEN) != self.kept:
+            fresh.append(f"{TOKEN}={self.kept}; Path=/; HttpOnly; SameSite=Strict; Max-Age={YEARS}")
 
         async def sent(message: Any) -> None:
             if message["type"] in ("http.response.start", "websocket.accept"):
@@ -66,28 +68,33 @@ class Guard:
         self, scope: Scope, headers: dict[str, str], cookies: dict[str, str]
     ) -> tuple[int, str, str] | None:
         host = headers.get("host", "")
-        name = urlsplit(f"//{host}").hostname if _plain(host) else None
-        if name is None or (name.lower() not in self.hosts and f"[{name.lower()}]" not in self.hosts):
+        name = (_split(f"//{host}").hostname or "") if _plain(host) else ""
+        if name.lower() not in self.hosts and f"[{name.lower()}]" not in self.hosts:
             return 403, "E_HOST", "this is not the studio's address; open the one that it printed"
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _split(origin).netloc.lower() != host.lower():
             return 403, "E_ORIGIN", "other pages may not use the studio"
         if headers.get("sec-fetch-site") == "cross-site" and scope.get("path") != "/":
             return 403, "E_ORIGIN", "other pages may not use the studio"
         if self.token:
             query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
-            given = [
-                headers.get("authorization", "").removeprefix("Bearer "),
-                cookies.get(TOKEN, ""),
-                *query.get("token", []),
-            ]
-            if not any(hmac.compare_digest(one.encode(), self.token.encode()) for one in given):
+            typed = [headers.get("authorization", "").removeprefix("Bearer "), *query.get("token", [])]
+            given = [(one, self.token) for one in typed] + [(cookies.get(TOKEN, ""), self.kept)]
+            if not any(hmac.compare_digest(one.encode(), known.encode()) for one, known in given):
                 return 401, "E_TOKEN", "the studio's token is missing or wrong; open the address it printed"
         return None
 
 
 def _plain(host: str) -> bool:
     return bool(host) and not any(c in host for c in "@/\\?# ")
+
+
+def _split(address: str) -> SplitResult:
+    """Its parts; none where it is no address."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _cookies(text: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 import sqlite3
 import threading
 import time
@@ -22,7 +23,7 @@ CREATE INDEX IF NOT EXISTS jobs_of ON jobs (visitor, created);
 CREATE INDEX IF NOT EXISTS jobs_in ON jobs (state);
 CREATE TABLE IF NOT EXISTS uploads (
     id TEXT PRIMARY KEY, visitor TEXT NOT NULL, name TEXT NOT NULL, width INTEGER NOT NULL,
-    height INTEGER NOT NULL, recipe TEXT, created REAL NOT NULL
+    height INTEGER NOT NULL, recipe TEXT, created REAL NOT NULL, film TEXT
 );
 """
 WAITING = ("queued", "running")
@@ -47,6 +48,8 @@ class Store:
         self._base.execute("PRAGMA journal_mode=WAL")
         self._base.execute("PRAGMA synchronous=NORMAL")
         self._base.executescript(SCHEMA)
+        if "film" not in {row["name"] for row in self._do("PRAGMA table_info(uploads)")}:
+            self._do("ALTER TABLE uploads ADD COLUMN film TEXT")
         self._do("UPDATE jobs SET state = 'queued' WHERE state = 'running'")  # the last server was killed
 
     def close(self) -> None:
@@ -65,11 +68,18 @@ class Store:
         return name
 
     def add_upload(
-        self, name: str, visitor: str, title: str, size: tuple[int, int], recipe: str | None
+        self,
+        name: str,
+        visitor: str,
+        title: str,
+        size: tuple[int, int],
+        recipe: str | None,
+        film: dict[str, Any] | None = None,
     ) -> None:
+        """A picture of (H, W), or a film with its frames, seconds and fps."""
         self._do(
-            "INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (name, visitor, title, size[1], size[0], recipe, time.time()),
+            "INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (name, visitor, title, size[1], size[0], recipe, time.time(), json.dumps(film) if film else None),
         )
 
     def job(self, name: str, visitor: str | None = None) -> dict[str, Any] | None:
@@ -83,7 +93,8 @@ class Store:
         rows = self._do("SELECT * FROM uploads WHERE id = ?", (name,))
         if not rows or (visitor is not None and rows[0]["visitor"] != visitor):
             return None
-        return dict(rows[0])
+        found = dict(rows[0])
+        return {**found, "film": json.loads(found["film"]) if found["film"] else None}
 
     def jobs(self, visitor: str, before: float | None = None, limit: int = 50) -> list[dict[str, Any]]:
         """A visitor's, the newest first."""
@@ -119,7 +130,10 @@ class Store:
         """A job and its files."""
         self._do("DELETE FROM jobs WHERE id = ?", (name,))
         for path in self.files.glob(f"{name}.*"):
-            path.unlink(missing_ok=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def _do(self, statement: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
         with self._lock:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import io
 import time
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -18,116 +19,160 @@ from phosphene.errors import PhospheneError
 RATE = 0.1  # s between two frames, at least
 LONGEST = 1024  # px of a frame's longer side
 KEPT = 10.0  # s between two states that are saved
+LENSES = 2  # networks that stay loaded
 
 
-def main(connection: Connection, folder: str) -> None:
-    """Run jobs until the server goes away."""
+def main(connection: Connection, folder: str, device: str) -> None:
+    """Run jobs on a device until the server goes away; `auto` is the best there is."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends us
-    worker = Worker(connection, Path(folder))
-    connection.send({"type": "ready", "device": worker.device()})
+    worker = Worker(connection, Path(folder), device)
+    connection.send({"type": "ready", "device": worker.device, "others": worker.others})
+    worker.warm()
     while True:
         try:
             message = connection.recv()
             if message["type"] == "run":
                 worker.run(message["job"])
-            elif message["type"] == "thumbnail":
-                worker.thumbnail(message["key"], message["model"], message["objective"], message["photo"])
+            elif message["type"] == "sketch":
+                worker.sketch(message)
         except (EOFError, ConnectionError):
             return  # the server is gone
 
 
-@dataclass
-class Sight:
-    """When something was sent and saved last."""
-
-    sent: float = 0.0
-    saved: float = 0.0
-    n: int = 0
+class Asked(Exception):  # noqa: N818
+    """Somebody wants a job to pause or to end, or a sketch to give way."""
 
 
 class Worker:
     """One device's."""
 
-    def __init__(self, connection: Connection, folder: Path) -> None:
-        self.connection, self.files, self.cache = connection, folder / "files", folder / "cache"
-        self.lens: tuple[str, Any] | None = None
+    def __init__(self, connection: Connection, folder: Path, device: str) -> None:
+        import torch
 
-    def device(self) -> str:
         from phosphene.models.device import pick
 
-        return str(pick("auto"))
+        self.connection, self.files, self.cache = connection, folder / "files", folder / "cache"
+        self.device = str(pick(device))
+        more = range(1, torch.cuda.device_count()) if self.device.startswith("cuda") else ()
+        self.others = [f"cuda:{number}" for number in more] if device == "auto" else []
+        if self.others:
+            self.device = "cuda:0"
+        self.lenses: OrderedDict[str, Any] = OrderedDict()
+
+    def warm(self) -> None:
+        """Load the default network before anybody asks, and dream a step, which is slow the first time."""
+        import torch
+
+        from phosphene import engine, models
+        from phosphene.config import Dream
+
+        with suppress(Exception):
+            lens = self.lens(Dream())
+            config = Dream(octaves=1, steps=1, seed=0)
+            list(engine.dream(torch.full((1, 3, 96, 96), 0.5), models.own(lens), lens, config))
 
     def run(self, job: Mapping[str, Any]) -> None:
         """A job, to its end, a pause or a fault; the server is told."""
+        from phosphene.studio import shooting
+
         try:
-            self._dream(job)
+            shooting.film(self, job) if job["kind"] in shooting.KINDS else self._picture(job)
         except PhospheneError as error:
-            self._tell(job, "failed", error={"code": error.code, "message": str(error)})
+            self.tell(job, "failed", error={"code": error.code, "message": str(error)})
         except (EOFError, ConnectionError):
             raise
         except MemoryError:
-            self._tell(job, "failed", error={"code": "E_MEMORY", "message": "there isn't enough memory"})
+            self.tell(job, "failed", error={"code": "E_MEMORY", "message": "there isn't enough memory"})
+        except OSError as error:
+            self.tell(job, "failed", error={"code": "E_DISK", "message": f"{error.strerror or error}"})
         except Exception as error:
             message = f"{type(error).__name__}: {error}"[:500]
-            self._tell(job, "failed", error={"code": "E_INTERNAL", "message": message})
+            self.tell(job, "failed", error={"code": "E_INTERNAL", "message": message})
 
-    def thumbnail(self, key: str, model: str, objective: str, photo: str) -> None:
-        """A small picture of what a unit dreams, or of what it does to a photo, into the cache."""
-        from phosphene import engine, features
-        from phosphene.config import Dream
-        from phosphene.picture import Picture, open_picture, save_picture
+    def sketch(self, message: Mapping[str, Any]) -> None:
+        """Small things for the page's map, into the cache."""
+        from phosphene.studio.sketching import sketched
 
+        errors: dict[str, str] = {}
         try:
-            lens = self._lens(features.settings(model=model))
-            if photo:
-                image = open_picture(self.files / f"{photo}.upload").tensor()
-                config = Dream(max_size=128, octaves=1, steps=10, seed=0)
-                *_, last = engine.dream(image, objective, lens, config)
-                shown = last.full()[0]
-            else:
-                config = features.settings(steps=40, seed=0)
-                (seen,) = features.visualize(objective, lens, config, size=112)
-                shown = seen.image
-            pixels = shown.permute(1, 2, 0).cpu().numpy()
-            small = Picture(pixels, None, 8, None, "webp", "", ())
-            save_picture(self.cache / f"{key}.webp", small, format="webp", quality=85, overwrite=True)
-            self.connection.send({"type": "thumbnail", "key": key})
-        except PhospheneError as error:
-            self.connection.send({"type": "thumbnail", "key": key, "error": str(error)})
+            sketched(self, message)
+        except Asked:
+            pass
         except (EOFError, ConnectionError):
             raise
         except Exception as error:
-            self.connection.send({"type": "thumbnail", "key": key, "error": type(error).__name__})
+            errors = {one["key"]: str(error)[:300] for one in message["sketches"]}
+        self.connection.send({"type": "sketch", "errors": errors})
 
-    def _lens(self, dream: Any) -> Any:
-        """The network, which stays loaded for the next job."""
+    def lens(self, dream: Any) -> Any:
+        """The network on this device; the last ones stay loaded."""
         from phosphene import models
 
+        dream = dream.but(device=self.device)
         names = ("model", "weights", "device", "dtype", "plain", "compile", "mean", "std", "range")
         key = repr([getattr(dream, name) for name in (*names, "channel_order")])
-        if self.lens is None or self.lens[0] != key:
-            self.lens = None
-            self.lens = key, models.of(dream)
-        return self.lens[1]
+        if key not in self.lenses:
+            while len(self.lenses) >= LENSES:
+                self.lenses.popitem(last=False)
+            self.lenses[key] = models.of(dream)
+        self.lenses.move_to_end(key)
+        return self.lenses[key]
 
-    def _dream(self, job: Mapping[str, Any]) -> None:
+    def asked(self, job: str) -> str:
+        """What was asked since the last step: pause or cancel of this job, yield, or nothing."""
+        found = ""
+        while self.connection.poll():
+            message = self.connection.recv()
+            if message["type"] == "yield" or message.get("job") == job:
+                found = message["type"]
+        return found
+
+    def tell(self, job: Mapping[str, Any], state: str, **more: Any) -> None:
+        self.connection.send({"type": "state", "job": job["id"], "state": state, **more})
+
+    def show(self, job: Mapping[str, Any], seen: Any, sight: Sight, now: bool = False, **more: Any) -> None:
+        """Send the newest picture, a few times a second."""
+        if not now and time.monotonic() - sight.sent < RATE:
+            return
+        from PIL import Image
+
+        small = seen.small(LONGEST)[0].permute(1, 2, 0).cpu().numpy()
+        height, width = seen.photo.size
+        file = io.BytesIO()
+        Image.fromarray((small * 255).round().astype("uint8")).save(file, "JPEG", quality=88)
+        progress = {
+            "octave": seen.octave + 1,
+            "octaves": seen.octaves,
+            "step": seen.step + 1,
+            "steps": seen.steps,
+            "score": float(seen.score.flatten()[0]),
+            "width": width,
+            "height": height,
+            **more,
+        }
+        self.connection.send(
+            {"type": "frame", "job": job["id"], "progress": progress, "jpeg": file.getvalue()}
+        )
+        sight.sent = time.monotonic()
+
+    def _picture(self, job: Mapping[str, Any]) -> None:
         from phosphene import checkpoint, engine
         from phosphene.studio.making import made_of, saved
 
         began = time.monotonic()
-        work = made_of(job, self.files, self._lens)
+        work = made_of(job, self.files, self.lens)
         state_file = self.files / f"{job['id']}.state"
         identity = {"job": job["id"]}
         state = checkpoint.load(state_file, identity) if state_file.exists() else None
-        sight, last, asked = Sight(saved=time.monotonic()), None, ""
+        sight, last, asked = Sight(), None, ""
         image, objective, lens = work.image, work.objective, work.lens
         frames: Iterator[Any] = engine.dream(image, objective, lens, work.dream, mask=work.mask, resume=state)
-        self._tell(job, "running")
+        self.tell(job, "running")
         for last in frames:
-            asked = self._asked(job["id"])
-            self._show(job, last, sight, now=bool(asked))
+            asked = self.asked(job["id"])
+            self.show(job, last, sight, now=bool(asked) or last.done)
             if asked:
                 break
             if time.monotonic() - sight.saved > KEPT:
@@ -137,45 +182,15 @@ class Worker:
         seconds = time.monotonic() - began
         if asked == "pause":
             checkpoint.save(state_file, last.state(copy=False), identity)
-            self._tell(job, "paused", seconds=seconds)
+            self.tell(job, "paused", seconds=seconds)
             return
         saved(work, last, self.files / f"{job['id']}.png")
         state_file.unlink(missing_ok=True)
-        self._tell(job, "cancelled" if asked else "done", seconds=seconds)
+        self.tell(job, "cancelled" if asked else "done", seconds=seconds)
 
-    def _asked(self, job: str) -> str:
-        """What was asked of this job since the last step: pause, cancel, or nothing."""
-        found = ""
-        while self.connection.poll():
-            message = self.connection.recv()
-            if message["type"] in ("pause", "cancel") and message["job"] == job:
-                found = message["type"]
-        return found
 
-    def _tell(self, job: Mapping[str, Any], state: str, **more: Any) -> None:
-        self.connection.send({"type": "state", "job": job["id"], "state": state, **more})
+class Sight:
+    """When a frame was sent, and a state saved, last."""
 
-    def _show(self, job: Mapping[str, Any], frame: Any, sight: Sight, now: bool) -> None:
-        """Send the newest picture, a few times a second."""
-        if not (now or frame.done) and time.monotonic() - sight.sent < RATE:
-            return
-        from PIL import Image
-
-        sight.n += 1
-        small = frame.small(LONGEST)[0].permute(1, 2, 0).cpu().numpy()
-        height, width = frame.photo.size
-        file = io.BytesIO()
-        Image.fromarray((small * 255).round().astype("uint8")).save(file, "JPEG", quality=88)
-        progress = {
-            "octave": frame.octave + 1,
-            "octaves": frame.octaves,
-            "step": frame.step + 1,
-            "steps": frame.steps,
-            "score": float(frame.score.flatten()[0]),
-            "width": width,
-            "height": height,
-        }
-        self.connection.send(
-            {"type": "frame", "job": job["id"], "progress": progress, "jpeg": file.getvalue()}
-        )
-        sight.sent = time.monotonic()
+    def __init__(self) -> None:
+        self.sent, self.saved = 0.0, time.monotonic()
