@@ -83,6 +83,10 @@ class Store:
             raise PhospheneError("E_INPUT", f"{self.place}: no catalog in it")
         return Plan.from_json(text)
 
+    def known_plan(self) -> Plan | None:
+        """That of an earlier run, if there was one."""
+        return None if self.files.read(PLAN) is None else self.plan()
+
     def begin(self, plan: Plan) -> None:
         """Make this the plan of network 0."""
         self.files.write(PLAN, plan.to_json().encode())
