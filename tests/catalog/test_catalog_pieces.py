@@ -64,11 +64,11 @@ def workers(monkeypatch):
     """`workers.bad` fail; `workers.used` are the executors that there were."""
     found = type("Workers", (), {"bad": (), "used": []})()
 
-    def cluster(task, settings, dream, spread, most):
+    def hired(task, settings, dream, spread, most):
         found.used.append(Inline(task, settings, found.bad))
         return nullcontext(found.used[-1])
 
-    monkeypatch.setattr(pieces, "cluster", cluster)
+    monkeypatch.setattr(pieces, "workers", hired)
     return found
 
 
@@ -111,7 +111,7 @@ def test_a_drawn_seed_is_kept_for_the_next_run(tmp_path):
 
 def test_pieces_are_films(film, workers, capfd):
     assert main(["video", film, "-o", "spread.gif", "--ray", "auto", *QUICK]) == 2
-    assert "--ray makes .mp4" in capfd.readouterr().err
+    assert "several workers make .mp4" in capfd.readouterr().err
 
 
 def test_a_folder_that_the_node_has_not(tmp_path):

@@ -247,10 +247,10 @@ def running() -> str:
     """
     from ray._private.utils import read_ray_address
 
-    told = os.environ.get("RAY_ADDRESS", "")
-    if told not in ("", AUTO, "local"):
-        return told
-    found = read_ray_address() if told != "local" else ""
+    named = os.environ.get("RAY_ADDRESS", "")
+    if named not in ("", AUTO, "local"):
+        return named
+    found = read_ray_address() if named != "local" else ""
     try:
         _answers(found or "")
     except PhospheneError:  # it has ended
