@@ -187,7 +187,7 @@ def test_without_ray_says_how_to_get_it(monkeypatch, tmp_path, capsys):
         (["dream", "-", "-o", "b.png", "--workers", "2"], "stdin"),
         (["dream", "a.png", "--ray", "auto", "--workers", "-1"], "--workers is -1"),
         (["dream", "-", "-o", "b.png", "--ray", "auto"], "stdin"),
-        (["video", "a.mp4", "--ray", "auto", "--start", "1"], "whole film"),
+        (["video", "a.mp4", "--ray", "auto", "--start", "1"], "a whole film"),
     ],
 )
 def test_what_cannot_be_spread(arguments, says, monkeypatch, tmp_path, capsys):
@@ -195,19 +195,6 @@ def test_what_cannot_be_spread(arguments, says, monkeypatch, tmp_path, capsys):
     make_photo(tmp_path / "a.png")
     assert main(arguments) == 2
     assert says in capsys.readouterr().err
-
-
-def test_photos_by_processes_of_this_machine(tmp_path):
-    """`--workers` without Ray: the same pictures, and those that are there are left."""
-    (tmp_path / "photos").mkdir()
-    for number in range(3):
-        make_photo(tmp_path / "photos" / f"{number}.png", seed=number)
-    alone = begun("-m", "phosphene", "dream", "photos", "--recursive", "-o", "alone/", *QUICK, cwd=tmp_path)
-    command = ["-m", "phosphene", "dream", "photos", "-o", "out/", *QUICK, "--workers", "2"]
-    first, again = (ended(begun(*command, cwd=tmp_path)) for _ in range(2))
-    assert first[0] == again[0] == 0 and len(first[1].splitlines()) == 3 and not again[1]
-    assert ended(alone)[0] == 0
-    assert made(tmp_path / "out", "*.png") == made(tmp_path / "alone", "*.png") != {}
 
 
 @real

@@ -67,7 +67,7 @@ def video(
     _check(start, end, every, few)
     if spread.checked().wanted and (start or end is not None or every > 1 or where.preview):
         raise PhospheneError(
-            "E_PARAM", "several workers take the whole film: no --start, --end, --every, --preview"
+            "E_PARAM", "several workers take a whole film: no --start, --end, --every, --preview"
         )
     import phosphene.film  # noqa: F401  (says what is missing)
     from phosphene.film.source import look
