@@ -1,7 +1,8 @@
 """A task whose workers can be made to die, and a driver for it that can be killed.
 
 `python ray_tasks.py ADDRESS FOLDER COUNT SECONDS [WHAT:NUMBER …]` makes FOLDER/NUMBER.txt for each number
-that has none, and prints one line of JSON for each item that came to its end.
+that has none, and prints one line of JSON for each item that came to its end. WHAT is kill (always), once,
+error, or both: it waits until there was an item on either kind of worker.
 """
 
 import hashlib
@@ -26,6 +27,9 @@ class Files:
     def do(self, item):
         number, what = item["number"], item["what"]
         self.log("begin", number)
+        (self.folder / f"{self.device}.seen").touch()
+        while what == "both" and len(list(self.folder.glob("*.seen"))) < 2:
+            time.sleep(0.05)
         if what == "error":
             raise ValueError("never does")
         if what == "kill" or (what == "once" and not self.mark(number)):
@@ -52,7 +56,7 @@ def main(address, folder, count, seconds, *special):
     from phosphene.catalog.executor import Failure
     from phosphene.catalog.tries import outcomes
 
-    kinds = dict(reversed(one.split(":")) for one in special)
+    kinds = {number: what for what, _, number in (one.partition(":") for one in special)}
     missing = [n for n in range(int(count)) if not Path(folder, f"{n}.txt").exists()]
     items = [{"number": n, "what": kinds.get(str(n), "")} for n in missing]
     with Cluster(Files, {"folder": folder, "seconds": float(seconds)}, address=address) as cluster:

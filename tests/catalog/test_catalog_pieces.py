@@ -1,4 +1,4 @@
-"""A film spread over workers is the film that one makes; here the worker is this process."""
+"""A film and photos spread over workers are those that one makes; here without a cluster."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "cli"))
 
-from tiny import QUICK  # noqa: E402
+from tiny import QUICK, make_photo  # noqa: E402
 
 from phosphene.catalog.executor import Failure  # noqa: E402
 from phosphene.cli import main, pieces  # noqa: E402
@@ -64,11 +64,11 @@ def workers(monkeypatch):
     """`workers.bad` fail; `workers.used` are the executors that there were."""
     found = type("Workers", (), {"bad": (), "used": []})()
 
-    def cluster(task, settings, dream, spread, most):
+    def hired(task, settings, dream, spread, most):
         found.used.append(Inline(task, settings, found.bad))
         return nullcontext(found.used[-1])
 
-    monkeypatch.setattr(pieces, "cluster", cluster)
+    monkeypatch.setattr(pieces, "workers", hired)
     return found
 
 
@@ -101,6 +101,22 @@ def test_pieces_are_the_film_and_a_lost_one_is_made_later(film, workers, capfd):
         assert json.loads(comment)["command"] == "video"
 
 
+@pytest.mark.usefixtures("one_thread")
+def test_photos_by_processes_of_this_machine(tmp_path, monkeypatch, capfd):
+    """The same pictures, and those that are there are left."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    Path("photos").mkdir()
+    names = [str(make_photo(f"photos/{number}.png", seed=number)) for number in range(3)]
+    assert main(["dream", *names, "-o", "alone/", *QUICK]) == 0
+    capfd.readouterr()
+    for expected in (3, 0):
+        assert main(["dream", "photos", "-o", "out/", *QUICK, "--workers", "2"]) == 0
+        assert len(capfd.readouterr().out.splitlines()) == expected
+    for path in Path("alone").iterdir():
+        assert Path("out", path.name).read_bytes() == path.read_bytes()
+
+
 def test_a_drawn_seed_is_kept_for_the_next_run(tmp_path):
     folder = tmp_path / "film.mp4.pieces"
     assert pieces.begun_with(str(tmp_path / "film.mp4")) is None
@@ -111,7 +127,7 @@ def test_a_drawn_seed_is_kept_for_the_next_run(tmp_path):
 
 def test_pieces_are_films(film, workers, capfd):
     assert main(["video", film, "-o", "spread.gif", "--ray", "auto", *QUICK]) == 2
-    assert "--ray makes .mp4" in capfd.readouterr().err
+    assert "several workers make .mp4" in capfd.readouterr().err
 
 
 def test_a_folder_that_the_node_has_not(tmp_path):

@@ -184,10 +184,10 @@ def test_without_ray_says_how_to_get_it(monkeypatch, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["dream", "a.png", "--workers", "2"], "--ray auto"),
+        (["dream", "-", "-o", "b.png", "--workers", "2"], "stdin"),
         (["dream", "a.png", "--ray", "auto", "--workers", "-1"], "--workers is -1"),
         (["dream", "-", "-o", "b.png", "--ray", "auto"], "stdin"),
-        (["video", "a.mp4", "--ray", "auto", "--start", "1"], "whole film"),
+        (["video", "a.mp4", "--ray", "auto", "--start", "1"], "a whole film"),
     ],
 )
 def test_what_cannot_be_spread(arguments, says, monkeypatch, tmp_path, capsys):
@@ -206,8 +206,24 @@ def test_no_cluster_at_that_address(address):
 
 
 @real
+def test_auto_is_the_cluster_that_runs(cluster, tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", cluster.folder)
+    clusters.imported()
+    assert clusters.running() == cluster.address
+    (tmp_path / "ray").mkdir()
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    assert clusters.running() == ""
+    (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:1")
+    assert clusters.running() == "", "it has ended"
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert clusters.running() == "10.0.0.1:6379"
+
+
+@real
 def test_a_poison_item_ends_after_three_tries_and_nothing_else(cluster, tmp_path):
-    found = results(driver(cluster, tmp_path / "out", 12, 0.3, "kill:2", "error:5", "once:7"))
+    special = ("both:0", "both:1", "kill:2", "error:5", "once:7")
+    found = results(driver(cluster, tmp_path / "out", 12, 0.1, *special))
     began, finished = logged(tmp_path / "out", "begin"), logged(tmp_path / "out", "end")
     assert found[2]["failure"] == "E_WORKER" and began[2] == 3
     assert found[5]["failure"] == "E_INTERNAL" and "never does" in found[5]["text"] and began[5] == 3

@@ -14,15 +14,13 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from phosphene.catalog.crews import Crew, crews_for
-from phosphene.catalog.executor import Failure
+from phosphene.catalog.executor import Failure, told
 from phosphene.errors import PhospheneError
 
 AUTO = "auto"
@@ -66,22 +64,10 @@ class Worker:
                 torch.set_num_threads(self.threads)
             return {"node": ray.get_runtime_context().get_node_id(), "host": socket.gethostname()}
 
-        return _told(load)
+        return told(load)
 
     def do(self, item: Any) -> tuple[Any, ...]:
-        return _told(lambda: self.task.do(item))
-
-
-def _told(act: Callable[[], Any]) -> tuple[Any, ...]:
-    try:
-        return True, act()
-    except PhospheneError as error:
-        return False, error.code, str(error)
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        text = " ".join(str(error).split())[:500]
-        place = f"{Path(where.filename).name}:{where.lineno}"
-        return False, "E_INTERNAL", f"{type(error).__name__}: {text} ({place})"
+        return told(lambda: self.task.do(item))
 
 
 class Cluster:
@@ -233,27 +219,43 @@ def joined(ray: Any, address: str, cpus: int = 0) -> bool:
     """Join the cluster; whether that was done here, and so is to be undone here."""
     if ray.is_initialized():
         return False
-    if address != AUTO:
-        _answers(address)
+    place = running() if address == AUTO else address
+    own = {"num_cpus": cpus or None, "object_store_memory": STORE, "include_dashboard": False}
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     try:
-        ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        if address != AUTO or not isinstance(error, ConnectionError):
-            raise _none_at(address, _line(error)) from None
+        if place:
+            _answers(place)
         ray.init(
-            address="local",
-            num_cpus=cpus or None,
-            object_store_memory=STORE,
-            include_dashboard=False,
-            **quiet,
+            address=place or "local",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **({} if place else own),
         )
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        raise _none_at(place or "local", _line(error)) from None
     finally:
         if threading.current_thread() is threading.main_thread():  # Ray puts its own in their place
             for number, handler in before.items():
                 signal.signal(number, handler)
     return True
+
+
+def running() -> str:
+    """The address of the cluster that was begun on this machine, or that RAY_ADDRESS names; '' for none.
+
+    Ray would also take whichever it finds among all processes, anybody's.
+    """
+    from ray._private.utils import read_ray_address
+
+    named = os.environ.get("RAY_ADDRESS", "")
+    if named not in ("", AUTO, "local"):
+        return named
+    found = read_ray_address() if named != "local" else ""
+    try:
+        _answers(found or "")
+    except PhospheneError:  # it has ended
+        return ""
+    return str(found)
 
 
 def _answers(address: str) -> None:

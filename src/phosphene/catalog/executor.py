@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
+
+from phosphene.errors import PhospheneError
 
 
 @dataclass(frozen=True)
@@ -28,3 +32,16 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """End the workers."""
+
+
+def told(act: Callable[[], Any]) -> tuple[Any, ...]:
+    """What a worker says of what it did: (True, result) or (False, code, text)."""
+    try:
+        return True, act()
+    except PhospheneError as error:
+        return False, error.code, str(error)
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        text = " ".join(str(error).split())[:500]
+        place = f"{Path(where.filename).name}:{where.lineno}"
+        return False, "E_INTERNAL", f"{type(error).__name__}: {text} ({place})"

@@ -44,7 +44,7 @@ def dream(
 ) -> int:
     """Dream on photos. Ctrl-C saves what there is; a second one ends at once."""
     target, spread = target.typed(), spread.checked()
-    if spread.ray:  # a run that is begun again skips what is finished and goes on with what isn't
+    if spread.wanted:  # a run that is begun again skips what is finished and goes on with what isn't
         target = replace(target, resume=not (target.overwrite or target.skip_existing or target.dry_run))
     found = settings.gather(given(flags), look=sources.preset, config=sources.config)
     names = inputs.photos(
@@ -74,14 +74,14 @@ def dream(
     report = Report(events=talk.json, quiet=talk.quiet)
     for output in [*skipped, *finished]:
         report.note(f"{output} exists; skipped")
-    if spread.ray and not target.dry_run:
+    if spread.wanted and not target.dry_run:
         return spread_photos(jobs, chosen, target, talk, spread, fail_fast)
     return dream_all(jobs, chosen, target, talk, open_=open_, fail_fast=fail_fast)
 
 
 def _in_folder(name: str, spread: Spread, recursive: bool) -> list[str]:
-    """With `--ray` a folder stands for the photos in it."""
-    if not spread.ray or recursive or name == inputs.STDIN or not os.path.isdir(name):  # noqa: PTH112
+    """With `--ray` or `--workers` a folder stands for the photos in it."""
+    if not spread.wanted or recursive or name == inputs.STDIN or not os.path.isdir(name):  # noqa: PTH112
         return [name]
     return [str(path) for path in folder.pictures(name)]
 

@@ -1,4 +1,4 @@
-"""A film dreamed in pieces that begin at cuts, on a cluster, and joined."""
+"""A film dreamed in pieces that begin at cuts, by several workers, and joined."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from phosphene import recipe
 from phosphene.cli import filming
 from phosphene.cli.filming import FilmFlags
 from phosphene.cli.report import Report
-from phosphene.cli.spread import Here, Spread, cluster, heard, told
+from phosphene.cli.spread import Here, Spread, heard, told, workers
 from phosphene.cli.video import filmed
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
@@ -69,7 +69,7 @@ def film_spread(
     few: int,
     afresh: bool,
 ) -> int:
-    """Dream the film's pieces on the cluster and join them to `output`; the result is the exit code.
+    """Dream the film's pieces with the workers and join them to `output`; the result is the exit code.
 
     OUT.pieces keeps what is finished, and the plan, until the film is there; a later run goes on with it.
     """
@@ -77,7 +77,7 @@ def film_spread(
 
     suffix = Path(output).suffix.lower()
     if suffix not in CONTAINERS:
-        raise PhospheneError("E_PARAM", f"--ray makes {' '.join(CONTAINERS)}, got {output[:200]}")
+        raise PhospheneError("E_PARAM", f"several workers make {' '.join(CONTAINERS)}, got {output[:200]}")
     before = facts.height, facts.width
     size = even(output_size(*before, dream), before)
     kept = {"codec": where.codec, "quality": where.quality}
@@ -110,7 +110,7 @@ def film_spread(
                 "few": few,
                 "afresh": afresh,
             }
-            executor = stack.enter_context(cluster(Pieces, settings, dream, spread, len(todo)))
+            executor = stack.enter_context(workers(Pieces, settings, dream, spread, len(todo)))
             code = told(executor, todo, report, "piece")
             if code:
                 return code

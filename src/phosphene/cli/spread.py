@@ -1,4 +1,4 @@
-"""Photos and pieces of films on a Ray cluster: what its workers do, and how that is told here."""
+"""Photos and pieces of films, many at once: what the workers do, and how that is told here."""
 
 from __future__ import annotations
 
@@ -40,15 +40,19 @@ class Spread:
             metavar="ADDRESS",
         ),
     ] = ""
-    workers: Annotated[int, option("with --ray: at most so many at once (default all)", metavar="N")] = 0
+    workers: Annotated[
+        int, option("so many at once, each on a thread of its own (default with --ray: all)", metavar="N")
+    ] = 0
 
     def checked(self) -> Spread:
         """The same; E_PARAM for what can't be."""
         if self.workers < 0:
             raise PhospheneError("E_PARAM", f"--workers is {self.workers}, expected a number, 1 or more")
-        if self.workers and not self.ray:
-            raise PhospheneError("E_PARAM", "--workers is for --ray; give --ray auto as well")
         return self
+
+    @property
+    def wanted(self) -> bool:
+        return bool(self.ray or self.workers)
 
 
 class Here:
@@ -111,7 +115,7 @@ def heard() -> Iterator[tuple[Report, list[dict[str, Any]]]]:
 def spread_photos(
     jobs: Sequence[Job], dream: Dream, target: Target, talk: Talk, spread: Spread, fail_fast: bool = False
 ) -> int:
-    """Dream on all photos of `jobs`, on a cluster; the result is the exit code.
+    """Dream on all photos of `jobs`, several at once; the result is the exit code.
 
     The pictures are those that one thread makes here. What is finished is skipped by a later run.
     """
@@ -126,14 +130,18 @@ def spread_photos(
         return 0
     settings = {"folder": str(Path.cwd()), "dream": dream.model_dump(mode="json"), "target": asdict(target)}
     items = [{"photo": job.photo, "output": job.output} for job in jobs]
-    with cluster(Photos, settings, dream, spread, len(items)) as executor:
+    with workers(Photos, settings, dream, spread, len(items)) as executor:
         return told(executor, items, report, "photo", fail_fast)
 
 
-def cluster(
+def workers(
     task: Callable[..., Any], settings: Mapping[str, Any], dream: Dream, spread: Spread, most: int
 ) -> AbstractContextManager[Executor]:
-    """The cluster's workers, no more than there are items."""
+    """The workers, no more than there are items: those of the cluster, or processes of this machine."""
+    if not spread.ray:
+        from phosphene.catalog.local import Pool
+
+        return Pool(task, settings, workers=min(spread.workers, most), threads=dream.threads or 1)
     from phosphene.catalog.cluster import Cluster
 
     return Cluster(

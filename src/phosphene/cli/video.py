@@ -45,8 +45,10 @@ def video(
     began = time.monotonic()
     film, output = plain(film), plain(where.output)
     _check(start, end, every, few)
-    if spread.checked().ray and (start or end is not None or every > 1 or where.preview):
-        raise PhospheneError("E_PARAM", "--ray takes the whole film: no --start, --end, --every, --preview")
+    if spread.checked().wanted and (start or end is not None or every > 1 or where.preview):
+        raise PhospheneError(
+            "E_PARAM", "several workers take a whole film: no --start, --end, --every, --preview"
+        )
     import phosphene.film  # noqa: F401  (says what is missing)
     from phosphene.film.source import look
     from phosphene.film.take import Take
@@ -64,7 +66,7 @@ def video(
         dream, end = filming.previewed(dream), min(end or start + filming.PREVIEW, start + filming.PREVIEW)
     for note in facts.notes:
         report.note(note)
-    if spread.ray:
+    if spread.wanted:
         from phosphene.cli.pieces import begun_with, film_spread
 
         if seedless and (seed := begun_with(output)) is not None:
