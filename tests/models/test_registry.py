@@ -33,6 +33,16 @@ def test_what_everybody_asks_for_has_a_card(name):
     assert card.name == name and card.objective in card.layers and card.licence and card.needs_weights
 
 
+@pytest.mark.parametrize("name", ["hf:/etc", "hf:../a", "hf:~/a", "open_clip:a/b/c", "hf:here", "python:os"])
+def test_strangers_name_no_folders_and_no_code(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    with pytest.raises(PhospheneError, match="a stranger names"):
+        models.refuse_files(name, "a stranger")
+    for card in models.available():
+        models.refuse_files(card.name, "a stranger")
+
+
 @pytest.mark.parametrize("card", models.available(), ids=lambda card: card.name)
 def test_a_card_s_layers_are_there(card):
     import timm

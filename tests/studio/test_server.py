@@ -210,6 +210,12 @@ def test_other_pages_are_refused(visitor, headers, status):
         ({"settings": {"weights": "/etc/passwd"}}, "E_PARAM"),
         ({"settings": {"model": "python:os:system"}}, "E_MODEL"),
         ({"settings": {"model": "nothing"}}, "E_MODEL"),
+        ({"settings": {"model": "hf:/etc"}}, "E_MODEL"),
+        ({"settings": {"model": "hf:../x"}}, "E_MODEL"),
+        ({"settings": {"model": "hf:~/x"}}, "E_MODEL"),
+        ({"settings": {"model": "open_clip:/etc"}}, "E_MODEL"),
+        ({"settings": {"model": "hf:http://127.0.0.1/x"}}, "E_MODEL"),
+        ({"photo": "http://127.0.0.1/x.png"}, "E_PARAM"),
         ({"photo": "../../etc/passwd"}, "E_PARAM"),
         ({"kind": "dream"}, "E_PARAM"),
     ],
@@ -217,6 +223,14 @@ def test_other_pages_are_refused(visitor, headers, status):
 def test_what_is_not_allowed_is_told(visitor, body, code):
     answer = visitor.post("/api/jobs", json=body)
     assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+def test_the_machine_is_not_for_visitors(visitor):
+    settings = {**SMALL, "threads": 1000, "max_memory": "1TB", "device": "cuda:7", "compile": True}
+    body = {"kind": "visualize", "size": 32, "settings": settings | {"max_size": 0}}
+    job = visitor.post("/api/jobs", json=body).json()
+    assert job["settings"] == SMALL | {"max_size": 0}
+    assert ended(visitor, job["id"])["state"] == "done"
 
 
 def test_an_objective_cannot_read_files(visitor, photo):

@@ -15,6 +15,7 @@ from websockets.sync.client import connect
 
 from phosphene.errors import PhospheneError
 from phosphene.studio import bodies
+from phosphene.studio.decode import looked_at
 from studios import LONG, PHOTO, Studio, ended, until
 
 HEADS = {
@@ -36,6 +37,15 @@ HEADS = {
     b"Host: 127.0.0.1\r\nCookie: " + b"a=b; " * 5000: 200,
     b"Host: 127.0.0.1\r\nContent-Length: -1": 400,
     b"Host: 127.0.0.1\r\nContent-Length: 1\r\nContent-Length: 2": 400,
+}
+PLAYLISTS = {
+    "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nPLACE\n#EXT-X-ENDLIST\n",
+    "hls map": '#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXT-X-MAP:URI="PLACE"\n#EXTINF:9,\na.ts\n',
+    "concat": "ffconcat version 1.0\nfile 'PLACE'\n",
+    "asx": '<asx version="3.0"><entry><ref href="PLACE"/></entry></asx>',
+    "svg": '<svg xmlns="http://www.w3.org/2000/svg"><image href="PLACE"/></svg>',
+    "mvg": "push graphic-context\nimage over 0,0 0,0 'url(PLACE)'\n",
+    "sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=PLACE\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 9 RTP/AVP 96\n",
 }
 UPGRADE = (
     b"GET /api/live HTTP/1.1\r\nHost: 127.0.0.1\r\n{more}\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
@@ -178,3 +188,19 @@ def test_a_port_in_use_is_told(studio, tmp_path):
     found = subprocess.run(command, capture_output=True, text=True, env=os.environ, timeout=120)
     assert found.returncode == 1 and found.stdout == ""
     assert found.stderr.count("\n") == 1 and "choose another --port" in found.stderr
+
+
+@pytest.mark.parametrize("name", PLAYLISTS)
+def test_what_names_another_place_is_no_upload(tmp_path, name):
+    """Playlists and drawings make careless decoders fetch addresses, and read files."""
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(PHOTO.read_bytes())
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.2)
+        address = f"http://127.0.0.1:{listening.getsockname()[1]}/a"
+        for place in (address, str(secret), f"file://{secret}", secret.name):
+            path = tmp_path / "upload"
+            path.write_text(PLAYLISTS[name].replace("PLACE", place))
+            assert looked_at(str(path))["error"][0] in ("E_FORMAT", "E_DECODE")
+        with pytest.raises(TimeoutError):
+            listening.accept()

@@ -44,21 +44,20 @@ def visitor(studio):
         yield found
 
 
-def asked(case, visitor):
+def asked(case, visitor, mode):
     """The answer, with what there really is in the place of most ids."""
     parameters, real = case.path_parameters or {}, visitor.upload if "uploads" in case.path else visitor.job
     if case.method != "DELETE" and re.fullmatch("[0-9a-f]{32}", str(parameters.get("key"))):
         parameters["key"] = real
-    if case.path == "/api/compare" and isinstance(case.query, dict) and len(str(case.query.get("a"))) == 32:
-        case.query = {"a": visitor.job, "b": visitor.job}
-    if len(str(parameters.get("name", ""))) % 2:
-        parameters["name"] = SMALL["model"]
+    if mode is GenerationMode.POSITIVE:
+        if case.path == "/api/compare":
+            case.query = {"a": visitor.job, "b": visitor.job}
+        if len(parameters.get("name", "")) % 2:
+            parameters["name"] = SMALL["model"]
     case.call_and_validate(session=visitor, excluded_checks=UNSAID, timeout=60)
 
 
-@pytest.mark.parametrize(
-    "mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda one: one.value
-)
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 def test_it_answers_as_described(studio, visitor, mode):
     described = schemathesis.openapi.from_url(f"{studio.url}/api/openapi.json")
     for operation in described.get_all_operations():
@@ -73,7 +72,7 @@ def test_it_answers_as_described(studio, visitor, mode):
             suppress_health_check=list(HealthCheck),
         )
         def ask(case):
-            asked(case, visitor)
+            asked(case, visitor, mode)
 
         with contextlib.suppress(Unsatisfiable):  # nothing can be wrong where nothing is asked
             ask()

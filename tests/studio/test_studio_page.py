@@ -193,6 +193,9 @@ def test_gallery_after_reload_and_its_recipe(visit, tmp_path):
     page.reload()
     page.wait_for_selector("html[data-ready]")
     page.wait_for_selector("#pictures .card")
+    assert page.input_value("#seed") == "42"  # what one was at is kept
+    page.click("#more > summary")
+    page.click("text=All as they were")
     assert page.input_value("#seed") == ""
     page.click("#pictures .card")
     page.wait_for_selector("dialog th:has-text('jitter')")
@@ -206,6 +209,9 @@ def test_gallery_after_reload_and_its_recipe(visit, tmp_path):
     assert page.input_value("#field-jitter") == "7"
     page.click("#undo")
     page.click("#undo")
+    assert page.input_value("#seed") == "42"  # what one was at is kept
+    page.click("#more > summary")
+    page.click("text=All as they were")
     assert page.input_value("#seed") == ""
 
 

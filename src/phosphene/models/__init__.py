@@ -13,6 +13,7 @@ from phosphene.models.cards import MODELS
 from phosphene.models.cards import Model as Model
 from phosphene.models.preprocess import Numbers
 from phosphene.models.sources import SOURCES, Built, Given
+from phosphene.models.sources.hub import NAME
 
 if TYPE_CHECKING:
     from phosphene.lens import Lens
@@ -50,6 +51,16 @@ def refuse_code(name: str, where: str) -> None:
             "E_MODEL",
             f"{where} names {name[:200]!r}, which is code to run; "
             "only --model typed on the command line, or load() in Python, runs code",
+        )
+
+
+def refuse_files(name: str, where: str) -> None:
+    """E_MODEL for code, too, and for a folder of this machine, where a stranger may have written the name."""
+    refuse_code(name, where)
+    rest = name.partition(":")[2]
+    if rest and (not NAME.fullmatch(rest) or Path(rest).exists()):
+        raise PhospheneError(
+            "E_MODEL", f"{where} names {name[:200]!r}, expected a network's name, as in hf:google/vit-base"
         )
 
 

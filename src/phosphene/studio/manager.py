@@ -140,7 +140,8 @@ class Manager:
         if len(self.frames) > FRAMES:
             self.frames.pop(next(iter(list(self.frames))), None)
         scores = self.scores.setdefault(name, [])
-        scores.append(progress["score"])
+        if progress["score"] is not None:
+            scores.append(progress["score"])
         if len(scores) > SCORES:
             del scores[1::2]
         self.store.change(name, progress=progress)

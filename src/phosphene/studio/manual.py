@@ -100,7 +100,8 @@ def _table(rows: list[tuple[str, str, str, str]]) -> str:
         f"<td>{escape(kind)}</td><td>{escape(text)}</td></tr>"
         for name, place, kind, text in rows
     )
-    return f'<div class="wide"><table><tbody>{lines}</tbody></table></div>'
+    table = f"<table><tbody>{lines}</tbody></table>"
+    return f'<div class="wide" tabindex="0" role="group" aria-label="Fields">{table}</div>'
 
 
 def _kind(schema: Mapping[str, Any]) -> str:

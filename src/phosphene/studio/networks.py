@@ -17,7 +17,7 @@ from phosphene.studio.manager import Manager
 from phosphene.studio.sketches import Sketch
 from phosphene.studio.store import Store
 
-WAIT = 2.0  # s that a picture is waited for
+WAIT = 0.3  # s that a picture is waited for
 PICTURE: dict[int | str, dict[str, Any]] = {
     **pictures("webp"),
     202: {"model": answers.Error, "description": "it is being made"},
@@ -92,7 +92,7 @@ def routes(store: Store, manager: Manager) -> APIRouter:
     def _known(name: str) -> dict[str, Any] | None:
         """All about a network, if it was read already; else it will be."""
         try:
-            models.refuse_code(name, "the request")
+            models.refuse_files(name, "the request")
             models.find(name)
         except PhospheneError as error:
             raise PhospheneError("E_MISSING", str(error)) from None

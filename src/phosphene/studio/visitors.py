@@ -16,6 +16,7 @@ from phosphene.studio.store import Store, identifier
 
 FILMS = ("zoom", "video")
 PATHS = ("guide", "mask", "weights")  # settings that name files of this machine: uploads take their place
+MACHINE = ("device", "threads", "max_memory", "compile")  # those are the studio's own affair
 FRAMES = 2000  # of a film
 Name = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -62,7 +63,7 @@ class Asked(BaseModel):
         found = cls.model_json_schema()
         found["properties"]["motion"] = found.pop("$defs")["Motion"]
         settings = Dream.model_json_schema()["properties"]
-        allowed = {name: value for name, value in settings.items() if name not in PATHS}
+        allowed = {name: value for name, value in settings.items() if name not in PATHS + MACHINE}
         found["properties"]["settings"] = {
             "type": "object",
             "properties": allowed,
@@ -86,9 +87,9 @@ class Studio:
         named = [name for name in PATHS if asked.settings.get(name)]
         if named:
             raise PhospheneError("E_PARAM", f"{named[0]} names a file; upload it, and give its id")
-        settings = {name: value for name, value in asked.settings.items() if name not in PATHS}
-        dream = Dream.read(settings)
-        models.refuse_code(dream.model, "the request")
+        dream = Dream.read({name: value for name, value in asked.settings.items() if name not in PATHS})
+        settings = {name: value for name, value in asked.settings.items() if name not in PATHS + MACHINE}
+        models.refuse_files(dream.model, "the request")
         models.find(dream.model)
         uploads = {key: self._upload(key, visitor) for key in (asked.photo, asked.mask, asked.guide) if key}
         if any(one["film"] for one in uploads.values()):

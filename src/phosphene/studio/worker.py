@@ -6,6 +6,7 @@ Everything heavy is imported here, so that the server answers at once and lives 
 from __future__ import annotations
 
 import io
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -147,7 +148,7 @@ class Worker:
             "octaves": seen.octaves,
             "step": seen.step + 1,
             "steps": seen.steps,
-            "score": float(seen.score.flatten()[0]),
+            "score": _finite(float(seen.score.flatten()[0])),
             "width": width,
             "height": height,
             **more,
@@ -194,3 +195,8 @@ class Sight:
 
     def __init__(self) -> None:
         self.sent, self.saved = 0.0, time.monotonic()
+
+
+def _finite(score: float) -> float | None:
+    """JSON knows no NaN."""
+    return score if math.isfinite(score) else None

@@ -37,15 +37,16 @@ export const remove = (id) => call("DELETE", `/api/jobs/${part(id)}`);
 export const recipe = (id) => call("GET", `/api/jobs/${part(id)}/recipe`);
 export const command = (id) => call("GET", `/api/jobs/${part(id)}/command`);
 export const compare = (a, b) => call("GET", `/api/compare?${query({ a, b })}`);
-export async function jobs(before = "", limit = 24) {
-  const answer = await call("GET", `/api/jobs?${query({ before, limit })}`);
-  return Array.isArray(answer) ? answer : answer.jobs;
-}
+export const jobs = (before = "", limit = 24) => call("GET", `/api/jobs?${query({ before, limit })}`);
+/** Whether an upload is still there. */
+export const there = async (id) => (await fetch(uploadPicture(id, 16))).ok;
 export const picture = (id, values = {}) => `/api/jobs/${part(id)}/picture?${query(values)}`;
 
 const model = (name) => `/api/models/${part(name)}/layers`;
-const listed = (answer, key) => (Array.isArray(answer) ? answer : answer[key] ?? []);
-export const layers = async (name) => listed(await call("GET", model(name)), "layers");
+export const layers = (name) => call("GET", model(name));
 export const channels = async (name, layer, from, count) =>
-  listed(await call("GET", `${model(name)}/${part(layer)}/channels?from=${from}&count=${count}`), "channels");
-export const layerOnPhoto = (name, layer, photo) => `${model(name)}/${part(layer)}/picture?${query({ photo })}`;
+  (await call("GET", `${model(name)}/${part(layer)}/channels?from=${from}&count=${count}`)).channels;
+export const classes = async (name, search) =>
+  (await call("GET", `/api/models/${part(name)}/classes?${query({ search })}`)).classes;
+/** The address of a unit's picture: what it dreams, or does to a photo. */
+export const sketch = (address, photo = "") => (photo ? `${address}?${query({ photo })}` : address);

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { copy, dialog, h, toast, trying } from "./dom.js";
 import { restore } from "./photo.js";
-import { attach, begin } from "./run.js";
+import { attach, moreOf } from "./run.js";
 
 const told = (value) => (value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
 const rows = (settings) => Object.entries(settings).filter(([, value]) => value !== "").map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name.replaceAll("_", " ")), h("td", {}, told(value))));
@@ -12,7 +12,7 @@ const image = (job, size = 1024) => h("img", { src: api.picture(job.id, { format
 const ended = (job) => ["done", "failed", "cancelled"].includes(job.state);
 
 function downloads(job) {
-  const formats = job.kind === "zoom" ? ["mp4"] : ["png", "jpeg", "tiff"];
+  const formats = !job.still ? ["mp4"] : ["png", "jpeg", "tiff"];
   const link = (format) => h("a", { class: "button", href: api.picture(job.id, { format }), download: `${(job.name || "dream").replaceAll("/", "-")}.${format}` }, format.toUpperCase());
   return h("p", { class: "row", role: "group", "aria-label": "Download" }, h("span", { class: "quiet" }, "Download"), formats.map(link));
 }
@@ -24,7 +24,7 @@ export async function openDetails(job, changed = () => undefined) {
     await work();
     box.close();
   });
-  const shown = job.kind === "zoom" && job.state === "done"
+  const shown = !job.still && job.state !== "failed"
     ? h("video", { src: api.picture(job.id, { format: "mp4" }), controls: true, loop: true, "aria-label": "The film" }) : image(job);
   const box = dialog(job.name || "Dream",
     h("div", { class: "shown" }, shown,
@@ -33,15 +33,16 @@ export async function openDetails(job, changed = () => undefined) {
         job.error && h("p", { class: "error" }, job.error.message ?? job.error),
         h("p", { class: "row" },
           h("button", { type: "button", class: "primary", onclick: close(() => attach(job)) }, "Show it large"),
-          ended(job) && job.kind !== "zoom" && h("button", { type: "button", onclick: close(() => begin({ from: job.id })) }, "More of this"),
+          ended(job) && job.still && h("button", { type: "button", onclick: close(() => moreOf(job)) }, "More of this"),
           h("button", { type: "button", onclick: close(async () => (restore(await api.recipe(job.id)), toast("Its settings are restored"))) }, "Use its recipe")),
-        job.state === "done" && downloads(job),
+        (job.state === "done" || (!job.still && job.frame)) && downloads(job),
         h("p", { class: "row" },
           button("Copy as command line", async () => copy((await api.command(job.id)).command, "The command line")),
           button("Copy as Python", async () => copy((await api.command(job.id)).python, "The Python text")),
           h("button", { type: "button", onclick: close(async () => (await api.remove(job.id), changed(job))) }, "Delete")),
         h("table", {}, h("caption", { class: "hidden" }, "Recipe"), table))));
-  const recipe = await api.recipe(job.id).catch(() => null);
+  const kept = job.state === "done" || (job.state === "cancelled" && job.octave);
+  const recipe = kept ? await api.recipe(job.id).catch(() => null) : null;
   const settings = recipe?.dream ?? recipe?.settings;
   if (settings) table.replaceChildren(...rows(settings));
 }

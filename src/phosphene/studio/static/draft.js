@@ -5,30 +5,53 @@ const future = [];
 const listeners = new Set();
 let last = { name: "", time: 0 };
 let fields = {}; // name -> field, as /api/about tells
-let draft = { photo: null, noise: false, guide: null, mask: null, settings: {} };
+let usual = {}; // kind of job -> the defaults that differ from a dream's
+let draft = { photo: null, film: null, noise: false, guide: null, mask: null, settings: {} };
+const KEPT = "phosphene draft";
 
 export const get = () => draft;
 export const field = (name) => fields[name] ?? {};
-export const value = (name) => draft.settings[name] ?? fields[name]?.default ?? null;
+export const kind = () => (draft.film ? "video" : draft.noise && !draft.photo ? "visualize" : "dream");
+export const byDefault = (name) => usual[kind()]?.[name] ?? fields[name]?.default ?? null;
+export const value = (name) => draft.settings[name] ?? byDefault(name);
 export const listen = (listener) => (listeners.add(listener), listener(draft));
 export const canUndo = () => past.length > 0;
 export const canRedo = () => future.length > 0;
 
 function tell() {
+  localStorage.setItem(KEPT, JSON.stringify(draft));
   for (const listener of listeners) listener(draft);
 }
 
-export function begin({ fields: list, models }, first) {
+export function begin({ fields: list, models, visualize }, first) {
+  usual = { visualize };
   const [own] = models;
   fields = { model: { default: own.name }, objective: { default: own.objective }, ...Object.fromEntries(list.map((each) => [each.name, each])) };
   draft = { ...draft, settings: changed(first) };
+}
+
+/** What was wanted before the page was loaded anew, as far as it is still there. */
+export async function recall(there) {
+  let before = null;
+  try {
+    before = JSON.parse(localStorage.getItem(KEPT));
+  } catch {
+    // whatever it is, it isn't ours
+  }
+  if (before?.settings) {
+    const names = ["photo", "film", "guide", "mask"].filter((name) => before[name]?.id);
+    const found = await Promise.all(names.map(async (name) => [name, (await there(before[name].id)) ? before[name] : null]));
+    const lost = { photo: null, film: null, guide: null, mask: null, noise: Boolean(before.noise) };
+    draft = { ...draft, ...lost, ...Object.fromEntries(found), settings: before.settings };
+    draft.settings = changed(draft.settings);
+  }
   tell();
 }
 
 /** Only what differs from the defaults: that is what is sent, and what is told. */
 export function changed(settings) {
   const differs = ([name, value]) =>
-    fields[name] && value !== null && value !== undefined && value !== fields[name].default;
+    fields[name] && value !== null && value !== undefined && value !== byDefault(name);
   return Object.fromEntries(Object.entries(settings).filter(differs));
 }
 

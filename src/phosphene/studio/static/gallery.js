@@ -19,15 +19,15 @@ function tick(job, on) {
 }
 
 function title(job) {
-  const what = { zoom: "film, ", visualize: "from noise, " }[job.kind] ?? "";
+  const what = { zoom: "a flight, ", video: "a film, ", visualize: "from noise, " }[job.kind] ?? "";
   return `${what}${job.settings.objective || job.name || "dream"}`;
 }
 
 /** What there is to see of a job: its picture; before there is one, its photo. */
 function source(job) {
   const begun = job.state === "done" || (job.octave && job.state !== "failed");
-  if (begun) return api.picture(job.id, { format: job.kind === "zoom" ? "jpeg" : "webp", size: 384, of: job.state });
-  return job.photo ? api.uploadPicture(job.photo, 384) : "/static/icon.svg";
+  if (begun) return api.picture(job.id, { format: job.still ? "webp" : "jpeg", size: 384, of: job.state });
+  return job.photo || job.film ? api.uploadPicture(job.photo ?? job.film, 384) : "/static/icon.svg";
 }
 
 function card(job) {
@@ -37,6 +37,7 @@ function card(job) {
   const carry = (event) => event.dataTransfer.setData("text/uri-list", new URL(api.picture(job.id, { format: "png" }), location.href).href);
   return h("li", {},
     h("button", { type: "button", class: "card", onclick: open, draggable: "true", ondragstart: carry, "aria-label": `${title(job)}, ${job.state}` }, thumbnail, h("span", {}, title(job))),
+    !job.still && h("i", { class: "reel", "aria-hidden": "true" }, "▶"),
     job.state !== "done" && h("span", { class: "state" }, job.state),
     h("label", { class: "tick" }, h("span", { class: "hidden" }, `Compare ${title(job)}`), h("input", { type: "checkbox", onchange: (event) => tick(job, event.target.checked) })));
 }

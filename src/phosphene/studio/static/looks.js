@@ -29,7 +29,7 @@ export function begin({ presets, models }) {
   draft.listen(({ settings }) => {
     for (const [preset, element] of cards) {
       const names = new Set([...Object.keys(draft.changed(preset.settings)), ...Object.keys(settings)]);
-      const same = [...names].every((name) => KEPT.includes(name) || draft.value(name) === (preset.settings[name] ?? draft.field(name).default));
+      const same = [...names].every((name) => KEPT.includes(name) || draft.value(name) === (preset.settings[name] ?? draft.byDefault(name)));
       element.setAttribute("aria-pressed", String(same));
     }
   });

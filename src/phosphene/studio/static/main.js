@@ -64,6 +64,7 @@ async function begin() {
   });
   $("#run").addEventListener("details", () => openDetails(run.current(), gallery.refresh));
   addEventListener("keydown", keys);
+  await draft.recall(api.there);
   const jobs = await gallery.begin();
   const going = jobs?.find((job) => unfinished.includes(job.state));
   if (going) await run.attach(going);

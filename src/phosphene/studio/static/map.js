@@ -7,29 +7,20 @@ import { unit } from "./terms.js";
 import { thumbnail } from "./thumbs.js";
 
 const COUNT = 48;
-const fetched = new Map();
-
-export function layersOf(model) {
-  if (!fetched.has(model)) {
-    const answer = api.layers(model);
-    answer.catch(() => fetched.delete(model));
-    fetched.set(model, answer);
-  }
-  return fetched.get(model);
-}
+const SHALLOW = 1; // how deep inside of others the layers are that are shown at first
+const read = new Map(); // network -> its layers, as soon as they are all known
 
 const card = (label, url, work, name) =>
   h("button", { type: "button", class: "card", "aria-label": name, onclick: work }, thumbnail(url), h("span", {}, label));
 
 /** The layers of a network whose map was opened; none of others, so that nothing is made that nobody asked for. */
-export const known = async (model) => (fetched.has(model) ? layersOf(model) : []);
+export const known = async (model) => read.get(model) ?? [];
 
-/** Consecutive layers with the same first parts of their names stand together. */
+/** Consecutive layers of one numbered stage stand together. */
 function stages(layers) {
   const found = [];
   for (const layer of layers) {
-    const parts = layer.name.split(/[./]/);
-    const title = parts.length > 1 ? parts.slice(0, parts.length > 3 ? 2 : Math.max(1, parts.length - 1)).join(".") : "";
+    const title = layer.name.match(/^[^./]+[./]\d+/)?.[0] ?? "";
     if (found.at(-1)?.title === title) found.at(-1).layers.push(layer);
     else found.push({ title, layers: [layer] });
   }
@@ -41,30 +32,39 @@ export async function openMap({ pick, verb }) {
   const model = draft.value("model");
   const photo = draft.get().photo;
   const body = h("div", { class: "map" }, h("p", { class: "quiet" }, "The network is being read …"));
-  const onPhoto = h("input", { type: "checkbox", onchange: () => overview() });
+  const onPhoto = h("input", { type: "checkbox" });
+  const every = h("input", { type: "checkbox", onchange: () => overview() });
   const search = h("input", { type: "search", "aria-label": "Find a layer", placeholder: "find a layer", oninput: () => overview() });
+  const address = (each) => api.sketch(each.picture, onPhoto.checked ? photo.id : "");
   const box = dialog(`Inside ${model}`,
-    h("div", { class: "row finder" }, search, photo && h("label", { class: "check" }, onPhoto, "what each layer does to this photo")), body);
+    h("div", { class: "row finder" }, search, h("label", { class: "check" }, every, "every part"), photo && h("label", { class: "check" }, onPhoto, "what each layer does to this photo")), body);
   const chosen = (what) => {
     pick(what);
     box.close();
   };
   let layers = [];
+  let complete = false;
+  let showing = () => overview();
+  onPhoto.onchange = () => showing();
 
   function overview() {
-    const wanted = layers.filter((layer) => layer.name.toLowerCase().includes(search.value.toLowerCase()));
+    showing = overview;
+    const text = search.value.trim().toLowerCase();
+    const shown = (layer) => every.checked || layer.card || layer.depth <= SHALLOW;
+    const wanted = layers.filter((layer) => (text ? layer.name.toLowerCase().includes(text) : shown(layer)));
     const one = (layer) =>
-      h("li", { class: "unit" },
-        card(layer.name, onPhoto.checked ? api.layerOnPhoto(model, layer.name, photo.id) : layer.picture, () => chosen(unit(layer.name)), `${verb} ${layer.name}, ${layer.kind}`),
+      h("li", { class: layer.card ? "unit known" : "unit" },
+        card(layer.name, address(layer), () => chosen(unit(layer.name)), `${verb} ${layer.name}, ${layer.kind}`),
         layer.channels > 1 && h("button", { type: "button", class: "small", onclick: () => inside(layer), "aria-label": `The ${layer.channels} channels of ${layer.name}` }, `${layer.channels} channels`));
     body.replaceChildren(
-      h("p", { class: "quiet" }, "From edges at first to whole things at last. Click what is to grow."),
+      h("p", { class: "quiet" }, `From edges at first to whole things at last. Click what is to grow.${complete ? "" : " The rest of the network is being read …"}`),
       h("div", { class: "stages" }, stages(wanted).map(({ title, layers: some }) => h("section", {}, title && h("h3", {}, title), h("ul", {}, some.map(one))))),
       ...(wanted.length ? [] : [h("p", { class: "empty" }, "No layer has such a name")]),
     );
   }
 
   function inside(layer) {
+    showing = () => inside(layer);
     const grid = h("ul", { class: "grid" });
     const more = h("button", { type: "button", onclick: () => load() }, "More channels");
     const load = async () => {
@@ -72,9 +72,9 @@ export async function openMap({ pick, verb }) {
       more.disabled = true;
       try {
         const some = await api.channels(model, layer.name, from, Math.min(COUNT, layer.channels - from));
-        grid.append(...some.map((each, at) => {
-          const channel = each.channel ?? each.number ?? from + at;
-          return h("li", { class: "unit" }, card(String(channel), each.picture, () => chosen(unit(layer.name, channel)), `${verb} channel ${channel} of ${layer.name}`));
+        grid.append(...some.map((each) => {
+          const { channel } = each;
+          return h("li", { class: "unit" }, card(String(channel), address(each), () => chosen(unit(layer.name, channel)), `${verb} channel ${channel} of ${layer.name}`));
         }));
         more.hidden = !some.length || grid.children.length >= layer.channels;
       } catch (error) {
@@ -89,8 +89,13 @@ export async function openMap({ pick, verb }) {
   }
 
   try {
-    layers = await layersOf(model);
-    overview();
+    while (!complete && box.isConnected) {
+      const before = layers.length;
+      ({ complete, layers } = await api.layers(model));
+      if (complete) read.set(model, layers);
+      if (layers.length !== before || complete) showing();
+      if (!complete) await new Promise((resolve) => setTimeout(resolve, 1500));
+    }
   } catch (error) {
     body.replaceChildren(h("p", { class: "error" }, error.message));
   }

@@ -30,8 +30,8 @@ function row(term, at, all) {
     h("button", { type: "button", class: "icon", "aria-label": `Remove ${term.what}`, onclick: () => write(all.toSpliced(at, 1)) }, "×"));
 }
 
-function adder(label, placeholder, make) {
-  const box = h("input", { type: "text", "aria-label": label, placeholder, onkeydown: (event) => event.key === "Enter" && (event.preventDefault(), enter()) });
+function adder(label, placeholder, make, props = {}) {
+  const box = h("input", { type: "text", "aria-label": label, placeholder, ...props, onkeydown: (event) => event.key === "Enter" && (event.preventDefault(), enter()) });
   const enter = () => {
     if (!box.value.trim()) return box.focus();
     add(make(box.value));
@@ -43,7 +43,10 @@ function adder(label, placeholder, make) {
 
 function guide() {
   const button = h("button", { type: "button", class: "small", onclick: () => choose(trying(async (file) => {
-    draft.change({ guide: await api.upload(file, file.name) });
+    const picked = await api.upload(file, file.name);
+    const place = now().length === 1 && now()[0].weight === 1 && terms.place(now()[0].what);
+    const fits = place && place.channel === null; // a guide is compared at one layer; "" is the network's own for it
+    draft.change({ guide: picked, settings: { ...draft.get().settings, ...(fits ? {} : { objective: "" }) } });
     toast("The dream will be drawn to that picture");
   })) }, "Guide picture");
   const drop = h("button", { type: "button", class: "small", onclick: () => draft.change({ guide: null }) }, "Without guide");
@@ -56,11 +59,18 @@ function guide() {
 }
 
 export function begin() {
+  const names = h("datalist", { id: "classes" });
+  let asked = 0;
+  const suggesting = { list: "classes", oninput: trying(async ({ target }) => {
+    const mine = (asked += 1);
+    const found = target.value.trim().length > 1 ? await api.classes(draft.value("model"), target.value) : [];
+    if (mine === asked) names.replaceChildren(...found.map((one) => h("option", { value: one.name.split(",")[0] })));
+  }) };
   const source = h("textarea", { rows: 2, spellcheck: "false", "aria-label": "The objective as text", onchange: () => draft.set({ objective: source.value.trim() }) });
   $("#objective").append(
     list,
     h("div", { class: "row" }, h("button", { type: "button", class: "small", onclick: () => openMap({ pick: add, verb: "Add" }) }, "Add from the network")),
-    h("div", {}, adder("A class", "a class: tabby, volcano …", terms.classOf), adder("Words", "words, for CLIP: a coral cathedral", terms.words)),
+    h("div", {}, adder("A class", "a class: tabby, volcano …", terms.classOf, suggesting), adder("Words", "words, for CLIP: a coral cathedral", terms.words), names),
     guide(),
     h("details", {}, h("summary", { class: "quiet" }, "As text"), source),
   );

@@ -27,6 +27,7 @@ export function restore(recipe) {
 export const take = trying(async (file) => {
   announce("The photo is being read");
   const photo = await api.upload(file, file.name ?? "pasted picture");
+  if (photo.kind === "film") return draft.change({ film: photo, photo: null, noise: false, mask: null, times: {} });
   if (!photo.recipe) return use(photo);
   restore(photo.recipe);
   if (draft.get().photo || draft.get().noise) toast("Its recipe is restored", ["Dream on this picture itself", () => use(photo)]);
@@ -37,7 +38,7 @@ export const take = trying(async (file) => {
   return undefined;
 });
 
-const use = (photo) => draft.change({ photo, noise: false, mask: null }); // it is shown by who listens
+const use = (photo) => draft.change({ photo, film: null, noise: false, mask: null }); // it is shown by who listens
 
 async function preview(photo) {
   const before = await picture(api.uploadPicture(photo.id, 2048));
@@ -45,15 +46,15 @@ async function preview(photo) {
   $("#film").hidden = true;
   $("#run").hidden = true;
   stage.show({ before, after: null, width: photo.width, height: photo.height });
-  stage.describe(`Your photo ${photo.name}, ${photo.width} by ${photo.height} pixels`);
-  announce("The photo is here; press Dream");
+  stage.describe(`Your ${photo.kind === "film" ? "film" : "photo"} ${photo.name}, ${photo.width} by ${photo.height} pixels`);
+  announce(`The ${photo.kind === "film" ? "film" : "photo"} is here; press Dream`);
 }
 
 const ways = {
   choose: () => choose(take),
   example: trying(async () => take(new File([await (await fetch("/static/example.jpg")).blob()], "example.jpg", { type: "image/jpeg" }))),
   noise() {
-    draft.change({ photo: null, noise: true, mask: null });
+    draft.change({ photo: null, film: null, noise: true, mask: null });
     toast("From noise: press Dream, and it grows out of nothing");
     $("#dream").focus();
   },
@@ -61,21 +62,24 @@ const ways = {
 
 const way = (name, label) => h("button", { type: "button", class: "small", onclick: ways[name] }, label);
 
-function show({ photo, mask, noise }) {
+function show({ photo: still, film, mask, noise }) {
+  const photo = still ?? film;
+  const size = (one) => `${one.width} × ${one.height}${one.kind === "film" ? `, ${one.frames} frames, ${one.seconds.toFixed(1)} s` : ""}`;
   const rows = photo
     ? [h("div", { class: "picked" }, h("img", { src: api.uploadPicture(photo.id, 168), alt: "" }),
-        h("div", {}, h("p", { class: "name" }, photo.name || "photo"), h("p", { class: "quiet" }, `${photo.width} × ${photo.height}`)))]
-    : [h("p", { class: "quiet" }, noise ? "Starting from noise" : "Drop, paste or choose a photo")];
+        h("div", {}, h("p", { class: "name" }, photo.name || "photo"), h("p", { class: "quiet" }, size(photo))))]
+    : [h("p", { class: "quiet" }, noise ? "Starting from noise" : "Drop, paste or choose a photo or a film")];
   rows.push(h("div", { class: "row small-row" }, way("choose", photo ? "Another" : "Choose"), way(noise || photo ? "noise" : "example", noise || photo ? "From noise" : "Example"),
-    photo && h("button", { type: "button", class: "small", id: "paint", "aria-pressed": String(Boolean(mask)), onclick: () => startMask(photo) }, mask ? "Mask painted" : "Paint a mask")));
+    still && h("button", { type: "button", class: "small", id: "paint", "aria-pressed": String(Boolean(mask)), onclick: () => startMask(still) }, mask ? "Mask painted" : "Paint a mask")));
   $("#photo").replaceChildren(...rows);
 }
 
 export function begin() {
   let shown = {};
   draft.listen((now) => {
-    if (now.photo !== shown.photo || now.mask !== shown.mask || now.noise !== shown.noise) show(now);
-    if (now.photo && now.photo !== shown.photo && shown.photo !== undefined) trying(preview)(now.photo);
+    if (now.photo !== shown.photo || now.film !== shown.film || now.mask !== shown.mask || now.noise !== shown.noise) show(now);
+    const fresh = (name) => now[name] && now[name] !== shown[name] && shown[name] !== undefined;
+    if (fresh("photo") || fresh("film")) trying(preview)(now.photo ?? now.film);
     shown = now;
   });
   for (const each of document.querySelectorAll("[data-photo]")) each.addEventListener("click", ways[each.dataset.photo]);
@@ -91,7 +95,7 @@ export function begin() {
     dropped(event.dataTransfer);
   });
   addEventListener("paste", (event) => {
-    const file = [...event.clipboardData.files].find((each) => each.type.startsWith("image/"));
+    const file = [...event.clipboardData.files].find((each) => /^(image|video)\//.test(each.type));
     if (file) take(file);
   });
 }

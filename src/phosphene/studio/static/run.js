@@ -33,7 +33,7 @@ const parts = {
   meter: h("progress", { max: 1, value: 0, "aria-label": "How far the dream is" }), error: h("p", { class: "error", role: "alert", hidden: true }),
   curve: curve(),
   pause: button("Pause", act("pause")), resume: button("Go on", act("resume"), { class: "primary" }),
-  cancel: button("Cancel", act("cancel")), more: button("More of this", () => begin({ from: job.id })),
+  cancel: button("Cancel", act("cancel")), more: button("More of this", () => moreOf(job)),
   save: h("a", { class: "button", download: "" }, "Save PNG"), details: button("Recipe and more", () => bar.dispatchEvent(new CustomEvent("details"))),
 };
 bar.append(
@@ -45,13 +45,16 @@ bar.append(
 function words() {
   if (job.state === "queued") return job.place > 1 ? `number ${job.place} in the queue` : "soon";
   if (job.state === "running" && !job.octave) return "the network is waking up";
+  if (!job.still && over.includes(job.state)) return job.frame ? `${job.frame} frames, ${job.width} × ${job.height}, ${job.seconds.toFixed(1)} s` : "";
+  if (!job.still && job.frames) return `frame ${job.frame} of ${job.frames}, octave ${job.octave} of ${job.octaves}`;
   if (!job.steps || over.includes(job.state)) return job.seconds ? `${job.seconds.toFixed(1)} s, ${job.width} × ${job.height}` : "";
   return `octave ${job.octave} of ${job.octaves}, step ${job.step} of ${job.steps}`;
 }
 
 function told() {
   const each = 1 / Math.max(job.octaves ?? 1, 1);
-  const share = Math.max((job.octave ?? 1) - 1, 0) * each + ((job.step ?? 0) / Math.max(job.steps ?? 1, 1)) * each;
+  const picture = Math.max((job.octave ?? 1) - 1, 0) * each + ((job.step ?? 0) / Math.max(job.steps ?? 1, 1)) * each;
+  const share = job.still ? picture : (Math.max(job.frame ?? 1, 1) - 1 + picture) / Math.max(job.frames ?? 1, 1);
   const ended = over.includes(job.state);
   bar.hidden = false;
   parts.state.textContent = { running: "Dreaming", queued: "Waiting" }[job.state] ?? job.state;
@@ -63,9 +66,9 @@ function told() {
   parts.pause.hidden = !["running", "queued"].includes(job.state);
   parts.resume.hidden = job.state !== "paused";
   parts.cancel.hidden = ended;
-  const still = job.kind !== "zoom";
+  const { still } = job;
   parts.more.hidden = !ended || !still || job.state === "failed";
-  parts.save.hidden = job.state !== "done";
+  parts.save.hidden = job.state !== "done" && (still || !ended || !job.frame);
   parts.save.textContent = still ? "Save PNG" : "Save film";
   parts.save.href = api.picture(job.id, { format: still ? "png" : "mp4" });
   parts.save.download = `${job.name || "dream"}.${still ? "png" : "mp4"}`.replaceAll("/", "-");
@@ -80,8 +83,8 @@ async function finish() {
   loaded = job.id;
   leave(job.id);
   for (const listener of listeners) listener(job);
-  if (job.state === "failed" || (job.state === "cancelled" && !job.octave)) return;
-  if (job.kind === "zoom" && job.state === "done") {
+  if (job.state === "failed" || (job.state === "cancelled" && !(job.still ? job.octave : job.frame))) return;
+  if (!job.still) {
     film.src = api.picture(job.id, { format: "mp4" });
     film.hidden = false;
     return;
@@ -126,7 +129,7 @@ export async function attach(next) {
   stage.split(0);
   stage.describe("The dream as it grows");
   told();
-  const source = job.photo ? api.uploadPicture(job.photo, 2048) : job.from && api.picture(job.from, { format: "png" });
+  const source = job.photo || job.film ? api.uploadPicture(job.photo ?? job.film, 2048) : job.from && api.picture(job.from, { format: "png" });
   if (source) {
     const mine = job.id;
     const before = await picture(source).catch(() => null);
@@ -138,15 +141,18 @@ export async function attach(next) {
   else watch(job.id, { frame, job: update });
 }
 
+/** A new job that begins where another ended, as the draft says now. */
+export const moreOf = ({ id, kind }) => begin({ from: id, kind });
+
 /** The draft as a job. */
 export async function begin(extra = {}) {
   const now = draft.get();
   const size = now.settings.max_size || 512;
   const { max_size, scale, ...asItIs } = now.settings; // more of a picture leaves it as large as it is
   const request = {
-    kind: now.photo || extra.from ? "dream" : "visualize", settings: extra.from ? asItIs : now.settings,
+    kind: draft.kind(), settings: extra.from ? asItIs : now.settings,
     photo: extra.from ? null : now.photo?.id ?? null, mask: now.mask?.id ?? null, guide: now.guide?.id ?? null,
-    ...(now.photo || extra.from ? {} : { size }), ...extra,
+    ...(now.photo || extra.from || now.film ? {} : { size }), ...(now.film ? { film: now.film.id, photo: null, mask: null, ...now.times } : {}), ...extra,
   };
   const made = await api.create(request);
   const full = made.state ? made : await api.job(made.id);

@@ -2,38 +2,43 @@
 
 import { h } from "./dom.js";
 
-const AT_ONCE = 3;
+const AT_ONCE = 4;
+const PATIENCE = 1200; // ms between two questions, at first
 const waiting = [];
+const made = new Map(); // address -> the picture's own
 let loading = 0;
 
 function next() {
   while (loading < AT_ONCE && waiting.length) {
-    const [image, url, wait] = waiting.shift();
-    if (image.isConnected) load(image, url, wait);
+    const [place, url, wait] = waiting.shift();
+    if (place.isConnected) load(place, url, wait);
   }
 }
 
-function load(image, url, wait) {
+const picture = (src) => h("img", { alt: "", width: 112, height: 112, src });
+
+async function load(place, url, wait) {
   loading += 1;
-  const over = (work) => () => {
-    loading -= 1;
-    work();
-    next();
-  };
-  const again = () => setTimeout(() => (waiting.push([image, url, Math.min(wait * 1.5, 20000)]), next()), wait);
-  image.onload = over(() => image.classList.remove("waiting"));
-  image.onerror = over(() => {
-    image.removeAttribute("src");
-    again();
-  });
-  image.src = wait > 1500 ? `${url}${url.includes("?") ? "&" : "?"}again=${Date.now()}` : url;
+  try {
+    const answer = await fetch(url);
+    if (answer.status === 200) {
+      made.set(url, URL.createObjectURL(await answer.blob()));
+      place.replaceWith(picture(made.get(url)));
+    } else if (answer.status === 202) {
+      setTimeout(() => (waiting.push([place, url, Math.min(wait * 1.2, 3000)]), next()), wait);
+    } else place.classList.remove("waiting"); // there will never be one
+  } catch {
+    place.classList.remove("waiting");
+  }
+  loading -= 1;
+  next();
 }
 
 const seen = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
     if (!isIntersecting) continue;
     seen.unobserve(target);
-    waiting.push([target, target.dataset.url, 1500]);
+    waiting.push([target, target.dataset.url, PATIENCE]);
   }
   next();
 }, { rootMargin: "200px" });
@@ -41,7 +46,8 @@ const seen = new IntersectionObserver((entries) => {
 /** An image of `url` as soon as there is one. */
 export function thumbnail(url) {
   if (!url) return h("i", { class: "blank" });
-  const image = h("img", { alt: "", width: 112, height: 112, class: "waiting", "data-url": url });
-  seen.observe(image);
-  return image;
+  if (made.has(url)) return picture(made.get(url));
+  const place = h("i", { class: "blank waiting", "data-url": url });
+  seen.observe(place);
+  return place;
 }
