@@ -10,7 +10,7 @@ phosphene.el = (tag, given = {}, ...children) => {
 };
 phosphene.figure = value => value === null || value === undefined || !isFinite(value) ? "–"
   : Math.abs(value) >= 1000 || value && Math.abs(value) < 0.01 ? value.toExponential(1) : `${+value.toPrecision(3)}`;
-phosphene.rank = value => value >= 99.95 ? "above every photo" : `above ${Math.floor(value * 10) / 10} % of photos`;
+phosphene.rank = value => value >= 99.95 ? "above every crop" : `above ${Math.floor(value * 10) / 10} % of crops`;
 phosphene.href = (kind, ...parts) => `#/${kind}/${parts.map(encodeURIComponent).join("/")}`;
 
 (() => {
@@ -26,7 +26,7 @@ phosphene.href = (kind, ...parts) => `#/${kind}/${parts.map(encodeURIComponent).
   phosphene.tile = (network, number, channel, sha, wide, { note = "", px, label } = {}) => {
     const layer = phosphene.layer(network, number);
     const name = label ?? `${layer.name}:${channel}`;
-    return el("a", { class: "tile", href: phosphene.href("unit", network, layer.name, channel), "aria-label": `${layer.name}, channel ${channel}${note ? `, ${note}` : ""}` },
+    return el("a", { class: "tile", href: phosphene.href("unit", network, layer.name, channel) },
       el("span", { class: "face" }, sha ? phosphene.picture(sha, wide, { px }) : null),
       el("span", { class: "caption" }, el("b", {}, name), note ? el("small", {}, note) : null));
   };

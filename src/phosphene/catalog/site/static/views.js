@@ -36,7 +36,7 @@ phosphene.missing = text => phosphene.el("section", { class: "page", "data-title
   };
 
   const lazyTile = (at, label) => {
-    const note = isFinite(at.percentile) ? phosphene.rank(at.percentile) : "";
+    const note = isFinite(at.percentile) ? phosphene.rank(at.percentile).replace(" of crops", "") : "";
     const tile = phosphene.tile(at.network, at.number, at.channel, "", 0, { note, label });
     phosphene.load(`${at.network}-${at.number}`).then(({ faces, sizes }) => {
       if (faces[at.place]) tile.querySelector(".face").append(phosphene.picture(faces[at.place], sizes[at.place]));
@@ -76,7 +76,7 @@ phosphene.missing = text => phosphene.el("section", { class: "page", "data-title
     };
     fill();
     const least = el("select", { "aria-label": "How clear", onchange: () => { state.least = +least.value; fill(); } },
-      [[0, "All pictures"], [90, "Above 90 % of photos"], [99, "Above 99 % of photos"]].map(([value, label]) => el("option", { value, selected: value === state.least }, label)));
+      [[0, "All pictures"], [90, "Above 90 % of crops"], [99, "Above 99 % of crops"]].map(([value, label]) => el("option", { value, selected: value === state.least }, label)));
     return el("section", { class: "page", "data-title": text || "All units" },
       el("header", { class: "head" }, el("div", {}, el("h1", {}, text || "All units"), told), el("div", { class: "row" }, least, sorting(state.by, by => { state.by = by; fill(); }))), box);
   };
@@ -103,13 +103,13 @@ phosphene.missing = text => phosphene.el("section", { class: "page", "data-title
     const to = (other, mark, words) => other >= 0 && other < phosphene.count(layer) ? el("a", { class: "button", [mark]: true, href: href("unit", network, name, phosphene.channel(layer, other)) }, words) : null;
     const near = el("div", { class: "grid" }, unit.near.map(([other, one, cosine]) => {
       const there = phosphene.layer(network, other), tile = lazyTile({ network, number: other, place: phosphene.place(there, one), channel: one, percentile: NaN });
-      tile.querySelector(".caption").append(el("small", {}, `${Math.round(cosine * 100)} % alike`));
+      tile.querySelector(".caption").append(el("small", {}, `correlation ${figure(cosine)}`));
       return tile;
     }));
     const twins = phosphene.known.index.networks.filter(one => one.id !== network && one.layers.some(each => each.name === name && phosphene.place(each, channel) >= 0));
     return el("section", { class: "page", "data-title": title },
       trail(...(several() ? [el("span", {}, phosphene.network(network).label)] : []), el("a", { href: href("layer", network, name) }, name), el("span", {}, `${channel}`)),
-      el("header", { class: "head" }, el("div", {}, el("h1", {}, title), el("p", { class: "quiet" }, [layer.kind, unit.same === undefined ? "" : `${Math.round(unit.same * 100)} % alike before and after`].filter(Boolean).join(" · "))),
+      el("header", { class: "head" }, el("div", {}, el("h1", {}, title), el("p", { class: "quiet" }, [layer.kind, unit.same === undefined ? "" : `correlation with the first network's on photos: ${figure(unit.same)}`].filter(Boolean).join(" · "))),
         el("div", { class: "row" }, twins.length ? el("a", { class: "button", href: href("compare", name, channel) }, "Side by side") : null, to(place - 1, "data-before", "← Before"), to(place + 1, "data-after", "After →"))),
       el("div", { class: "unit" }, hero(unit, title), el("div", { class: "side" }, figures(unit), phosphene.curve(unit.curve, unit.figures.score),
         strip("Different ways to it", unit, "diverse", `One of the pictures of ${title}`), strip("In a photo", unit, "dream", `A photo dreamed by ${title}`))),
@@ -132,7 +132,7 @@ phosphene.missing = text => phosphene.el("section", { class: "page", "data-title
         if (place < 0) continue;
         const unit = await phosphene.unit(network.id, number, place);
         columns.push(el("article", {}, el("h2", {}, el("a", { href: href("unit", network.id, chosen.name, channel) }, network.label)), hero(unit, `${chosen.name}:${channel} of ${network.label}`),
-          unit.same === undefined ? null : el("p", { class: "quiet" }, `${Math.round(unit.same * 100)} % alike on photos`), figures(unit), strip("Photos", unit, "top", "Crop")));
+          figures(unit), unit.same === undefined ? null : el("p", { class: "quiet" }, `Correlation with the first on photos: ${figure(unit.same)}`), strip("Photos", unit, "top", "Crop")));
       }
       return el("section", { class: "page", "data-title": `${chosen.name}:${channel}` }, trail(el("a", { href: href("compare", chosen.name) }, "Side by side"), el("span", {}, `${channel}`)), head(`${chosen.name}:${channel}`), el("div", { class: "columns" }, columns));
     }
