@@ -5,10 +5,12 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -279,6 +281,34 @@ def test_photos_are_those_of_one_thread(cluster, tmp_path):
     assert sum(e["event"] == "end" for e in events) <= 7 - len(stamps)
     assert made(tmp_path / "out", "*.png") == made(tmp_path / "alone", "*.png") and len(stamps) < 7
     assert all((tmp_path / "out" / name).stat().st_mtime_ns == stamp for name, stamp in stamps.items())
+
+
+@real
+@pytest.mark.slow
+def test_a_catalog_is_that_of_one_worker(cluster, tmp_path):
+    """A worker and the driver are killed: the same units, keys and pictures."""
+    what = ["--layers", "blocks.0.0", "--size", "32", "--steps", "2", "--kinds", "noise"]
+    spread = ["-m", "phosphene", "catalog", "efficientnet_lite0", *what, "-o"]
+    code, _, err = ended(begun(*spread, "alone", "--workers", "1", cwd=tmp_path))
+    assert code == 0, err
+
+    def pictures(site):
+        return {path.name: path.read_bytes() for path in (tmp_path / site / "images").rglob("*.webp")}
+
+    def units(site):
+        with closing(sqlite3.connect(tmp_path / site / "manifest.sqlite")) as manifest:
+            return sorted(manifest.execute("SELECT layer, channel, kind, key FROM units"))
+
+    first = begun(*spread, "out", "--ray", cluster.address, cwd=tmp_path)
+    until(lambda: pictures("out") or first.poll() is not None)
+    for pid in cluster.workers()[:1]:
+        os.kill(pid, signal.SIGKILL)
+    first.kill()
+    ended(first)
+    assert len(pictures("out")) < len(pictures("alone"))
+    code, _, err = ended(begun(*spread, "out", "--ray", cluster.address, cwd=tmp_path))
+    assert code == 0 and "Traceback" not in err
+    assert pictures("out") == pictures("alone") and units("out") == units("alone") != []
 
 
 @real

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -75,6 +76,7 @@ class Pool:
         self.task, self.settings, self.threads = task, dict(settings), threads
         self.context = multiprocessing.get_context("spawn")
         self.queue: deque[Any] = deque()
+        self.ready = 0.0  # when the last of them was; 0 = not yet
         self.starts = 0  # workers that died while they started, since one didn't
         self.hands = [self._hired() for _ in range(workers)]
         self.slots = workers
@@ -141,7 +143,7 @@ class Pool:
 
     def _started(self, hand: _Hand, good: bool, said: list[Any]) -> None:
         if good:
-            hand.started, self.starts = True, 0
+            hand.started, self.starts, self.ready = True, 0, time.monotonic()
             return
         hand.process.join()
         self.hands.remove(hand)

@@ -1,95 +1,90 @@
-"""Several catalogs in one site, each a network of its own: to see the same unit here and there."""
+"""Catalogs put side by side in one site: two networks, or one before and after it was trained on."""
 
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator, Sequence
-from pathlib import PurePath
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
 
-from phosphene.catalog.files import Files
-from phosphene.catalog.run import build
+from phosphene.catalog import site
 from phosphene.catalog.store import PLAN, Store
 from phosphene.errors import PhospheneError
-from phosphene.lock import only_writer
+
+MANY = 500  # rows copied at once
 
 
-def merge(places: Sequence[str], output: str) -> list[str]:
-    """Make the site `output` of others; the networks' labels. What is there of it is made anew."""
+def merge(places: Sequence[str], output: str) -> int:
+    """Make `output` hold the networks of the catalogs at `places`; how many they are.
+
+    A merged site that is there already is made anew. E_INPUT where there is no catalog, E_EXISTS where
+    `output` is one that isn't merged.
+    """
     if len(places) < 2:
-        raise PhospheneError("E_PARAM", f"{len(places)} catalog to merge, expected 2 or more")
-    if output.rstrip("/") in [place.rstrip("/") for place in places]:
-        raise PhospheneError("E_EXISTS", f"{output} is one of those to merge; give another -o")
-    given = [Store(place) for place in places]
-    with only_writer(output):
-        target = Store(output, make=True)
-        try:
+        raise PhospheneError("E_INPUT", "one catalog is nothing to merge; give two or more")
+    sites = [Store(place) for place in places]
+    joined = None
+    try:
+        if any(_same(place, output) for place in places):
+            raise PhospheneError("E_EXISTS", f"{output}: one of the catalogs to merge; choose another -o")
+        joined = Store(output, make=True)
+        if joined.base.execute("select 1 from items limit 1").fetchone():
+            raise PhospheneError("E_EXISTS", f"{output}: a catalog of its own; choose another -o")
+        labels = _labels(sites)
+        with joined.base:
             for table in ("networks", "units", "images"):
-                target.base.execute(f"delete from {table}")
-            labels: list[str] = []
-            for place, source in zip(places, given, strict=True):
-                for own in source.base.execute("select * from networks order by id").fetchall():
-                    label = _label(own["label"], place, labels)
-                    number = len(labels)
-                    labels.append(label)
-                    with target.base:
-                        _copied(source, target, own["id"], number, label)
-                for name in _pictures(source):
-                    _picture(source.files, target.files, name)
-            target.files.write(PLAN, given[0].plan().to_json().encode())
-            target.sync()
-            build(target)
-        finally:
-            target.close()
-            for source in given:
-                source.close()
-    return labels
+                joined.base.execute(f"delete from {table}")
+            count = 0
+            for one in sites:
+                for row in one.base.execute("select * from networks order by id").fetchall():
+                    values = (count, labels[count], row["model"], row["weights_sha256"], row["plan"])
+                    joined.base.execute("insert into networks values (?,?,?,?,?)", values)
+                    _copy(one, row["id"], joined, count)
+                    count += 1
+        joined.files.write(PLAN, sites[0].files.read(PLAN) or b"")
+        joined.sync()
+        site.build(joined)
+        return count
+    finally:
+        for one in [*sites, *([joined] if joined else [])]:
+            one.close()
 
 
-def _label(label: str, place: str, taken: Sequence[str]) -> str:
-    """The network's name; beside another of that name, with its site's."""
-    if label not in taken:
-        return label
-    named = f"{label} ({PurePath(place).name})"
-    return named if named not in taken else f"{named} {len(taken)}"
-
-
-def _copied(source: Store, target: Store, own: int, number: int, label: str) -> None:
-    row = source.base.execute("select * from networks where id = ?", (own,)).fetchone()
-    target.base.execute(
-        "insert into networks values (?,?,?,?,?)",
-        (number, label, row["model"], row["weights_sha256"], row["plan"]),
+def _copy(source: Store, network: int, target: Store, number: int) -> None:
+    """A network's units that are shown, with their pictures."""
+    _rows(source.base, target.base, "units", "network = ? and current = 1", network, number)
+    chosen = (
+        "network = ?1 and key in (select key from units where network = ?1 and current = 1) "
+        "order by network, key, number"
     )
-    for table in ("units", "images"):
-        rows = source.base.execute(f"select * from {table} where network = ?", (own,))
-        marks = ",".join("?" * len(rows.description))
-        target.base.executemany(
-            f"insert into {table} values ({marks})", ((number, *tuple(row)[1:]) for row in rows)
-        )
+    _rows(source.base, target.base, "images", chosen, network, number)
+    for (sha,) in target.base.execute("select distinct sha from images where network = ?", (number,)):
+        for name in (f"images/{sha[:2]}/{sha}.webp", f"images/{sha[:2]}/{sha}-96.webp"):
+            if data := source.files.read(name):
+                target.files.write(name, data, again=False)
 
 
-def _pictures(source: Store) -> Iterator[str]:
-    """The files of all pictures that are shown."""
-    rows = source.base.execute(
-        "select distinct sha from images join units using (network, key) where current = 1"
-    )
-    for (sha,) in rows:
-        yield f"images/{sha[:2]}/{sha}.webp"
-        yield f"images/{sha[:2]}/{sha}-96.webp"
+def _rows(
+    source: sqlite3.Connection, target: sqlite3.Connection, table: str, where: str, old: int, new: int
+) -> None:
+    cursor = source.execute(f"select * from {table} where {where}", (old,))
+    marks = ",".join("?" * len(cursor.description))
+    while rows := cursor.fetchmany(MANY):
+        target.executemany(f"insert into {table} values ({marks})", [(new, *tuple(row)[1:]) for row in rows])
 
 
-def _picture(source: Files, target: Files, name: str) -> None:
-    """A link where that can be, else a copy."""
-    if source.folder and target.folder:
-        path = target.folder / name
-        if path.exists():
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(source.folder / name, path)
-        except OSError:
-            part = path.with_name(f".{path.name}.part")
-            shutil.copyfile(source.folder / name, part)
-            part.replace(path)
-    elif (data := source.read(name)) is not None:
-        target.write(name, data, again=False)
+def _labels(sites: Sequence[Store]) -> list[str]:
+    """The networks' names, with the catalog's where several have the same."""
+    given = [
+        (str(row["label"]), os.path.basename(one.place.rstrip("/")))  # noqa: PTH119
+        for one in sites
+        for row in one.base.execute("select label from networks order by id")
+    ]
+    often = Counter(label for label, _ in given)
+    return [f"{label} ({place})" if often[label] > 1 else label for label, place in given]
+
+
+def _same(one: str, two: str) -> bool:
+    if "://" in one or "://" in two:
+        return one.rstrip("/") == two.rstrip("/")
+    return os.path.realpath(one) == os.path.realpath(two)

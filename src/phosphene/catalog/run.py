@@ -164,8 +164,6 @@ def catalog(plan: Plan, store: Store, executor: Callable[[], Executor], **how: A
 
 def build(store: Store) -> None:
     """The site's pages."""
-    try:
-        from phosphene.catalog import site
-    except ImportError:
-        return
+    from phosphene.catalog import site
+
     site.build(store)
