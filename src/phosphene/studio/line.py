@@ -27,6 +27,8 @@ class Line:
     ) -> None:
         self.folder, self.device, self.take, self.died = folder, device, take, died
         self.now: Message | None = None  # what the worker is at; the manager sets it
+        self.since = 0.0  # when it began that, or was last asked to share
+        self.wish = ""  # what its job's visitor asked of it
         self.ready = False
         self._stopping = False
         self._connection: Connection | None = None

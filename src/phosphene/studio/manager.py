@@ -16,14 +16,15 @@ from phosphene.studio.store import OVER, Store
 TRIES = 3
 SCORES = 200
 FRAMES = 100  # kept, each of another job
+SLICE = 30.0  # s that a job has the device while other visitors wait
 MAX_JOBS, MAX_MINE = 100, 20
 
 
 class Manager:
     """A worker for each device. `heard(job)` is called, in a worker's thread, for all news of a job."""
 
-    def __init__(self, store: Store, folder: Path) -> None:
-        self.store, self.folder = store, folder
+    def __init__(self, store: Store, folder: Path, *, slice: float = SLICE) -> None:  # noqa: A002
+        self.store, self.folder, self.slice = store, folder, slice
         self.device = "starting"
         self.heard: Callable[[str], None] = lambda job: None
         self.frames: dict[str, tuple[int, dict[str, Any], bytes]] = {}  # the newest of the last jobs
@@ -49,7 +50,7 @@ class Manager:
                     continue
                 if queue:
                     job = queue.pop(0)
-                    line.now = {"type": "run", "job": job}
+                    line.now, line.since, line.wish = {"type": "run", "job": job}, time.monotonic(), ""
                     self.store.change(job["id"], state="running", served=time.time())
                     line.send(line.now)
                     self.heard(job["id"])
@@ -69,6 +70,7 @@ class Manager:
             if what == "resume" and state == "paused":
                 self.store.change(name, state="queued")
             elif what in ("pause", "cancel") and state == "running" and line:
+                line.wish = what
                 line.send({"type": what, "job": name})
             elif what == "cancel" and state in ("queued", "paused"):
                 self.store.change(name, state="cancelled")
@@ -146,9 +148,23 @@ class Manager:
             del scores[1::2]
         self.store.change(name, progress=progress)
         self.heard(name)
+        self._share(name)
+
+    def _share(self, name: str) -> None:
+        """A job that had the device for long lets other visitors' in, and goes on after them."""
+        with self._lock:
+            line, now = self._at(name), time.monotonic()
+            if line is None or now - line.since < self.slice:
+                return
+            line.since = now
+            visitor = line.now["job"]["visitor"] if line.now else ""
+            if any(job["visitor"] != visitor for job in self.store.queue()):
+                line.send({"type": "slice", "job": name})
 
     def _changed(self, line: Line, message: Message) -> None:
         name, state = message["job"], message["state"]
+        if state == "queued" and line.wish:  # asked for while it made room
+            state = {"pause": "paused", "cancel": "cancelled"}[line.wish]
         values = {key: message[key] for key in ("error",) if key in message}
         job = self.store.job(name)
         if "seconds" in message and job:
@@ -156,7 +172,7 @@ class Manager:
         if "progress" in message and job:
             values["progress"] = {**(job["progress"] or {}), **message["progress"]}
         self.store.change(name, state=state, **values)
-        if state in (*OVER, "paused"):
+        if state in (*OVER, "paused", "queued"):
             with self._lock:
                 line.now = None
             self.heard(name)

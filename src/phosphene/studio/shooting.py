@@ -30,7 +30,7 @@ GRAIN = 0.1  # deviation of the noise that a flight into nothing begins with
 def film(worker: Worker, job: Mapping[str, Any]) -> None:
     """Make the film, from where it was left, as far as nobody asks for something else."""
     from phosphene.film.shot import as_recipe
-    from phosphene.studio.worker import Asked, Sight
+    from phosphene.studio.worker import HELD, Asked, Sight
 
     began = time.monotonic()
     asked = job["asked"]
@@ -61,17 +61,17 @@ def film(worker: Worker, job: Mapping[str, Any]) -> None:
                     place["frame"] = min(last.number + 2, source.frames)
         except Asked:
             pass
-        if wanted == "pause":
+        if wanted in HELD:
             reel.stop()
         elif last is not None or reel.next:
             reel.finish()
     seconds = time.monotonic() - began
     if last is not None:
         _poster(last, worker.files / f"{job['id']}.png")
-    if wanted != "pause":
+    if wanted not in HELD:
         for left in (kept, Path(f"{output}.parts")):
             shutil.rmtree(left, ignore_errors=True)
-    state = {"pause": "paused", "cancel": "cancelled"}.get(wanted, "done")
+    state = {**HELD, "cancel": "cancelled"}.get(wanted, "done")
     worker.tell(job, state, seconds=seconds, progress={**place, "frame": reel.folder.next})
 
 

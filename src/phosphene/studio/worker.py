@@ -20,6 +20,8 @@ from phosphene.errors import PhospheneError
 RATE = 0.1  # s between two frames, at least
 LONGEST = 1024  # px of a frame's longer side
 KEPT = 10.0  # s between two states that are saved
+HELD = {"pause": "paused", "slice": "queued"}  # what was asked -> what becomes of the job
+WEIGHT = ("", "yield", "slice", "pause", "cancel")  # of what is asked at once the last one counts
 LENSES = 2  # networks that stay loaded
 
 
@@ -122,12 +124,12 @@ class Worker:
         return self.lenses[key]
 
     def asked(self, job: str) -> str:
-        """What was asked since the last step: pause or cancel of this job, yield, or nothing."""
+        """What was asked since the last step: pause, slice or cancel of this job, yield, or nothing."""
         found = ""
         while self.connection.poll():
             message = self.connection.recv()
             if message["type"] == "yield" or message.get("job") == job:
-                found = message["type"]
+                found = max(found, message["type"], key=WEIGHT.index)
         return found
 
     def tell(self, job: Mapping[str, Any], state: str, **more: Any) -> None:
@@ -181,9 +183,9 @@ class Worker:
                 sight.saved = time.monotonic()
         assert last is not None
         seconds = time.monotonic() - began
-        if asked == "pause":
+        if asked in HELD:
             checkpoint.save(state_file, last.state(copy=False), identity)
-            self.tell(job, "paused", seconds=seconds)
+            self.tell(job, HELD[asked], seconds=seconds)
             return
         saved(work, last, self.files / f"{job['id']}.png")
         state_file.unlink(missing_ok=True)
