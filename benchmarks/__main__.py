@@ -7,7 +7,7 @@ from importlib import import_module
 
 from benchmarks import results
 
-WHAT = ("gradient", "profile", "scaling", "exactness", "overhead", "classic", "units")
+WHAT = ("gradient", "profile", "scaling", "exactness", "overhead", "classic", "units", "chaos")
 
 
 def options(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -77,7 +77,7 @@ def test_figures_by_value(given):
 
 def test_the_best_are_different_places():
     same, other = Window("a", 0, 0, 30), Window("a", 50, 50, 30)
-    chosen = list(evidence._best(np.array([1.0, 3, 2]), [other, same, Window("a", 2, 2, 30)]))
+    chosen = list(evidence.best(np.array([1.0, 3, 2]), [other, same, Window("a", 2, 2, 30)]))
     assert chosen == [1, 0]
 
 

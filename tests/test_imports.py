@@ -34,7 +34,7 @@ ORDER = [  # a room imports from the lines above its own only
     "page",
     "recipe settings checkpoint widget",
     "film",
-    "studio",
+    "studio catalog",
     "cli",
     "__main__",
 ]
@@ -58,6 +58,7 @@ AROUND = {
     "widget",
     "film",
     "studio",
+    "catalog",
     "cli",
     "__main__",
 }
@@ -96,6 +97,7 @@ THIRD = {  # who may import what is neither ours nor Python's
     "cv2": {"film"},
     "pillow_heif": {"picture"},
     "pyvips": {"picture"},
+    "ray": {"catalog"},
     "safetensors": {"checkpoint", "models"},
     "timm": {"models"},
     "transformers": {"models"},
@@ -106,6 +108,7 @@ NETWORK = {"socket", "ssl", "urllib", "urllib3", "http", "ftplib", "smtplib", "x
     *("requests", "httpx", "aiohttp", "websockets", "huggingface_hub", "torch.hub"),
 }
 SERVES = {"cli/studio.py", "studio/client.py", "studio/networks.py", "studio/safety.py"}  # on this machine
+JOINS = {"catalog/cluster.py"}  # whatever cluster it is told to
 NEVER_IN_THE_CORE = {"logging", "asyncio", "threading", "multiprocessing", "subprocess", "ray", "warnings"}
 
 
@@ -183,9 +186,15 @@ def test_libraries_stay_in_their_rooms(path):
 
 
 @each_file
+def test_ray_is_imported_by_one_module_when_it_is_asked_for(path):
+    found = [late for module, late in imports(path) if module.split(".")[0] == "ray"]
+    assert all(found) and (not found or path == SOURCE / "catalog" / "cluster.py")
+
+
+@each_file
 def test_nothing_reaches_for_the_network(path):
-    """Except what `phosphene models pull` is for, and the studio, which answers."""
-    if path == SOURCE / "models" / "fetch.py" or path.relative_to(SOURCE).as_posix() in SERVES:
+    """Except what `phosphene models pull` and `--ray` are for, and the studio, which answers."""
+    if path == SOURCE / "models" / "fetch.py" or path.relative_to(SOURCE).as_posix() in SERVES | JOINS:
         return
     for module, _ in imports(path):
         assert not any(module == name or module.startswith(name + ".") for name in NETWORK), module

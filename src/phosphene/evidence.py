@@ -73,20 +73,7 @@ def photos(folder: str = "") -> Photos:
     """Those in a folder, or those that scikit-image ships. E_INPUT where there is none."""
     from phosphene.picture import open_picture
 
-    if folder:
-        if not Path(folder).is_dir():
-            raise PhospheneError("E_INPUT", f"{folder}: no folder; give a folder of photos")
-        paths = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in ENDINGS)
-        source = folder
-    else:
-        try:
-            home = Path(str(resources.files("skimage"))) / "data"
-        except ImportError:
-            raise PhospheneError(
-                "E_INPUT", "scikit-image, whose photos are used, isn't installed; give a folder with --photos"
-            ) from None
-        paths = [home / name for name in PACKAGED]
-        source = "scikit-image"
+    source, paths = folder or "scikit-image", photo_files(folder)
     found = {}
     for path in paths:
         try:
@@ -96,6 +83,21 @@ def photos(folder: str = "") -> Photos:
     if not found:
         raise PhospheneError("E_INPUT", f"{source}: no photo in it that can be read; give another folder")
     return Photos(source, found)
+
+
+def photo_files(folder: str = "") -> list[Path]:
+    """The files of `photos`. E_INPUT where there is no such folder."""
+    if folder:
+        if not Path(folder).is_dir():
+            raise PhospheneError("E_INPUT", f"{folder}: no folder; give a folder of photos")
+        return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in ENDINGS)
+    try:
+        home = Path(str(resources.files("skimage"))) / "data"
+    except ImportError:
+        raise PhospheneError(
+            "E_INPUT", "scikit-image, whose photos are used, isn't installed; give a folder with --photos"
+        ) from None
+    return [home / name for name in PACKAGED]
 
 
 def windows(given: Photos, count: int = CROPS, seed: int = 0) -> list[Window]:
@@ -147,11 +149,11 @@ def evidence(activation: float, values: np.ndarray, given: Photos) -> Evidence:
         mean=float(values.mean()),
         deviation=float(values.std()),
         highest=float(values.max()),
-        best=tuple(Crop(places[i], float(values[i])) for i in _best(values, places)),
+        best=tuple(Crop(places[i], float(values[i])) for i in best(values, places)),
     )
 
 
-def _best(values: np.ndarray, places: Sequence[Window]) -> Iterator[int]:
+def best(values: np.ndarray, places: Sequence[Window]) -> Iterator[int]:
     """The crops that excite a unit most, none of which overlaps one before it by more than a third."""
     chosen: list[int] = []
     for i in np.argsort(-values):

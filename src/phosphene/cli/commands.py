@@ -79,6 +79,40 @@ Examples:
 """,
     ),
     Command(
+        "catalog",
+        "catalog MODEL -o SITE",
+        "Every unit of a network as a site to browse: pictures, figures, photos. It can always go on.",
+        """\
+Examples:
+  phosphene catalog efficientnet_lite0 -o site/ --layers 'blocks.[0-2].?'
+  phosphene catalog efficientnet_lite0 -o site/ --layers 'blocks.*' --every 4 --workers 2 --dry-run
+  phosphene catalog torchvision:googlenet -o site/ --units 0:16 --kinds noise,diverse,dream,photos
+  phosphene catalog status site/
+  phosphene catalog merge before/ after/ -o both/
+""",
+        (
+            Command(
+                "status",
+                "catalog status SITE",
+                "How far a catalog is: layers, rate, time left, what failed.",
+                """\
+Examples:
+  phosphene catalog status site/
+  phosphene catalog status site/ --json
+""",
+            ),
+            Command(
+                "merge",
+                "catalog merge SITE SITE -o SITE",
+                "Put catalogs side by side in one site: two networks, or one before and after training.",
+                """\
+Examples:
+  phosphene catalog merge before/ after/ -o both/
+""",
+            ),
+        ),
+    ),
+    Command(
         "studio",
         "studio",
         "Open the studio in the browser: dream, watch, keep.",

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from phosphene import settings
+from phosphene import folder, settings
 from phosphene.cli import checkpoints, inputs, outputs
 from phosphene.cli.batch import Open, dream_all
 from phosphene.cli.dash import plain
 from phosphene.cli.dreaming import open_photo
 from phosphene.cli.flags import DreamFlags, Sources, Talk, Target, given, option
 from phosphene.cli.report import Report
+from phosphene.cli.spread import Spread, spread_photos
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
 
@@ -34,15 +37,20 @@ def dream(
         str, option("a list of photos, one per line; - is stdin", metavar="FILE", allow_leading_hyphen=True)
     ] = "",
     fail_fast: Annotated[bool, option("stop at the first bad photo")] = False,
+    spread: Spread = Spread(),  # noqa: B008
     talk: Talk = Talk(),  # noqa: B008
     sources: Sources = Sources(),  # noqa: B008
     flags: DreamFlags = DreamFlags(),  # noqa: B008
 ) -> int:
     """Dream on photos. Ctrl-C saves what there is; a second one ends at once."""
-    target = target.typed()
+    target, spread = target.typed(), spread.checked()
+    if spread.wanted:  # a run that is begun again skips what is finished and goes on with what isn't
+        target = replace(target, resume=not (target.overwrite or target.skip_existing or target.dry_run))
     found = settings.gather(given(flags), look=sources.preset, config=sources.config)
     names = inputs.photos(
-        [plain(photo) for photo in photos], files_from=plain(files_from), recursive=recursive
+        [name for photo in photos for name in _in_folder(plain(photo), spread, recursive)],
+        files_from=plain(files_from),
+        recursive=recursive,
     )
     if not names:
         return _no_photo()
@@ -66,7 +74,16 @@ def dream(
     report = Report(events=talk.json, quiet=talk.quiet)
     for output in [*skipped, *finished]:
         report.note(f"{output} exists; skipped")
+    if spread.wanted and not target.dry_run:
+        return spread_photos(jobs, chosen, target, talk, spread, fail_fast)
     return dream_all(jobs, chosen, target, talk, open_=open_, fail_fast=fail_fast)
+
+
+def _in_folder(name: str, spread: Spread, recursive: bool) -> list[str]:
+    """With `--ray` or `--workers` a folder stands for the photos in it."""
+    if not spread.wanted or recursive or name == inputs.STDIN or not os.path.isdir(name):  # noqa: PTH112
+        return [name]
+    return [str(path) for path in folder.pictures(name)]
 
 
 def _no_photo() -> int:

@@ -16,6 +16,7 @@ from phosphene.cli.dreaming import prepare
 from phosphene.cli.filming import FilmFlags
 from phosphene.cli.flags import DreamFlags, Sources, Talk, given, option
 from phosphene.cli.report import Report
+from phosphene.cli.spread import Spread
 from phosphene.errors import PhospheneError
 from phosphene.lock import only_writer
 
@@ -35,6 +36,7 @@ def video(
         int, option("steps on a still that carries a dream on; 0 = a quarter of --steps", metavar="N")
     ] = 0,
     afresh: Annotated[bool, option("dream every still by itself: slow, and it flickers")] = False,
+    spread: Spread = Spread(),  # noqa: B008
     talk: Talk = Talk(),  # noqa: B008
     sources: Sources = Sources(),  # noqa: B008
     flags: DreamFlags = DreamFlags(),  # noqa: B008
@@ -43,6 +45,10 @@ def video(
     began = time.monotonic()
     film, output = plain(film), plain(where.output)
     _check(start, end, every, few)
+    if spread.checked().wanted and (start or end is not None or every > 1 or where.preview):
+        raise PhospheneError(
+            "E_PARAM", "several workers take a whole film: no --start, --end, --every, --preview"
+        )
     import phosphene.film  # noqa: F401  (says what is missing)
     from phosphene.film.source import look
     from phosphene.film.take import Take
@@ -53,15 +59,22 @@ def video(
     filming.apart(film, output)
     if filming.finished(output, where, report):
         return 0
+    seedless = dream.seed is None
     dream = filming.seeded(dream, output, where.resume)
     facts = look(film)
     if where.preview:
         dream, end = filming.previewed(dream), min(end or start + filming.PREVIEW, start + filming.PREVIEW)
     for note in facts.notes:
         report.note(note)
+    if spread.wanted:
+        from phosphene.cli.pieces import begun_with, film_spread
+
+        if seedless and (seed := begun_with(output)) is not None:
+            dream = dream.but(seed=seed)
+        return film_spread(facts, output, dream, where, report, spread, few, afresh)
     with only_writer(output):
         take = Take(facts, prepare(dream), start, end, every, few, afresh)
-        values, signalled = _filmed(take, output, where, report)
+        values, signalled = filmed(take, output, where, report)
     filming.ended(report, output, began, take.setup.lens.device, values)
     return interrupt.stop.code if signalled else 0
 
@@ -77,7 +90,7 @@ def _check(start: float, end: float | None, every: int, few: int) -> None:
         raise PhospheneError("E_PARAM", f"--few is {few}, expected steps, or 0")
 
 
-def _filmed(take: Take, output: str, where: FilmFlags, report: Report) -> tuple[dict[str, Any], bool]:
+def filmed(take: Take, output: str, where: FilmFlags, report: Report) -> tuple[dict[str, Any], bool]:
     """Dream the film and save it; what there is to tell, and whether it was interrupted."""
     from phosphene.film.reel import Reel
     from phosphene.film.take import figures

@@ -54,9 +54,11 @@ def joined(
     facts: Facts,
     *,
     overwrite: bool = False,
+    recipe: str = "",
 ) -> None:
     """One film `output` of the dreams of a film's segments, in order, with its sound; nothing is encoded.
 
+    `recipe` is kept as its comment.
     E_INPUT for a dream of another length, E_FORMAT for one that isn't written as the first is.
     """
     looks, found = [], []
@@ -90,7 +92,7 @@ def joined(
     sound = facts if facts.audio or facts.subtitles else None
     try:
         with faults(output):
-            join(part, plan(os.fspath(output), way), found, sound, 0.0, None)
+            join(part, plan(os.fspath(output), way), found, sound, 0.0, None, recipe)
             atomic.publish(part, target, overwrite)
     finally:
         with suppress(OSError):

@@ -1,0 +1,1 @@
+"""Every channel of a network as a browsable site."""

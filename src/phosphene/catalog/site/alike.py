@@ -1,0 +1,100 @@
+"""Which units see the same: the cosine of their activations on the same crops, layer by layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from phosphene.catalog.record import Plan
+from phosphene.catalog.store import Store
+
+MOST = 8  # neighbours of a unit
+EVERYWHERE = 20_000  # units of a network: in a larger one, only layers close by are looked through
+CLOSE = 1  # layers before and after
+BLOCK = 512  # units at once
+
+Signed = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]  # channels; their signatures, a row each
+
+
+def signatures(store: Store, network: int, layer: str) -> Signed:
+    """Those of one layer's units."""
+    rows = store.base.execute(
+        "select channel, signature from units where network = ? and layer = ? and kind = 'photos' "
+        "and current = 1 and signature is not null order by channel",
+        (network, layer),
+    ).fetchall()
+    channels = np.array([row[0] for row in rows], int)
+    length = len(rows[0][1]) if rows else 0
+    if any(len(row[1]) != length for row in rows):
+        return channels[:0], np.zeros((0, 0), np.float32)
+    given = np.frombuffer(b"".join(row[1] for row in rows), np.float16)
+    return channels, given.reshape(len(rows), -1).astype(np.float32) if rows else np.zeros((0, 0), np.float32)
+
+
+def neighbours(
+    store: Store, network: int, number: int, names: list[str]
+) -> dict[int, list[tuple[int, int, float]]]:
+    """For each channel of layer `number`: the `MOST` units most like it, as layer's number, channel, cosine."""
+    channels, own = signatures(store, network, names[number])
+    if not len(channels):
+        return {}
+    (total,) = store.base.execute(
+        "select count(*) from units where network = ? and kind = 'photos' and current = 1", (network,)
+    ).fetchone()
+    near = range(len(names)) if total <= EVERYWHERE else range(max(0, number - CLOSE), number + CLOSE + 1)
+    value = np.full((len(channels), MOST), -2, np.float32)
+    place = np.zeros((len(channels), MOST, 2), int)
+    for other in near:
+        if other >= len(names):
+            continue
+        theirs, signed = signatures(store, network, names[other])
+        if signed.shape[1:] != own.shape[1:] or not len(theirs):
+            continue
+        for start in range(0, len(channels), BLOCK):
+            here = slice(start, start + BLOCK)
+            cosine = own[here] @ signed.T
+            if other == number:
+                rows = np.arange(len(cosine))
+                cosine[rows, rows + start] = -2
+            best = _first(cosine, MOST)
+            found = np.concatenate([value[here], np.take_along_axis(cosine, best, 1)], 1)
+            where = np.stack([np.full_like(best, other), theirs[best]], 2)
+            where = np.concatenate([place[here], where], 1)
+            keep = _first(found, MOST)
+            value[here] = np.take_along_axis(found, keep, 1)
+            place[here] = np.take_along_axis(where, keep[..., None], 1)
+    return {
+        int(channel): [
+            (int(layer), int(one), round(float(cosine), 3))
+            for (layer, one), cosine in zip(place[row], value[row], strict=True)
+            if cosine > 0
+        ]
+        for row, channel in enumerate(channels)
+    }
+
+
+def changes(store: Store, network: int, layer: str, plans: dict[int, Plan]) -> dict[int, float]:
+    """In a merged catalog: the cosine of each unit with the same unit of the first network, on the same photos."""
+    first = min(plans)
+    if network == first or not _comparable(plans[first], plans[network]):
+        return {}
+    before, signed = signatures(store, first, layer)
+    after, ours = signatures(store, network, layer)
+    both, one, two = np.intersect1d(before, after, return_indices=True)
+    if not len(both) or signed.shape[1:] != ours.shape[1:]:
+        return {}
+    cosine = np.einsum("nd,nd->n", signed[one], ours[two])
+    return {int(channel): round(float(value), 3) for channel, value in zip(both, cosine, strict=True)}
+
+
+def _comparable(one: Plan, two: Plan) -> bool:
+    return bool(one.photos) and (one.photos, one.crops) == (two.photos, two.crops)
+
+
+def _first(values: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
+    """The places of the `count` highest of each row, highest first."""
+    count = min(count, values.shape[1])
+    some = np.argpartition(-values, count - 1, 1)[:, :count]
+    order = np.argsort(-np.take_along_axis(values, some, 1), 1, kind="stable")
+    return np.asarray(np.take_along_axis(some, order, 1))

@@ -1,0 +1,160 @@
+"""`phosphene catalog`: every unit of a network as a site; how far it is; catalogs side by side."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from phosphene import settings
+from phosphene.cli import interrupt
+from phosphene.cli.commands import COMMANDS
+from phosphene.cli.dash import plain
+from phosphene.cli.flags import OUTPUT, DreamFlags, Sources, Talk, given, option
+from phosphene.cli.watching import Watch
+from phosphene.config import Dream
+from phosphene.errors import PhospheneError
+from phosphene.presets import FOR_PARAM, VISUALIZE
+
+if TYPE_CHECKING:
+    from phosphene.catalog.executor import Executor
+    from phosphene.catalog.record import Plan
+
+COMMAND = next(command for command in COMMANDS if command.name == "catalog")
+app = App(name=COMMAND.name, help=COMMAND.help, help_format="plaintext", **COMMAND.looks)  # type: ignore[arg-type]
+for command in COMMAND.beneath:
+    place = f"phosphene.cli.catalogs:{command.name}"
+    app.command(place, name=command.name, help=command.help, **command.looks)
+ALIKE = ("mean", "std", "range", "channel_order", "dtype", "weights", "model", "seed", "device")
+
+
+@app.default
+def catalog(
+    model: Annotated[str, Parameter(name="MODEL", help="the network")],
+    *,
+    output: Annotated[
+        str, option("the site: a folder, or a URL that fsspec knows", "--output", "-o", group=OUTPUT)
+    ],
+    layers: Annotated[
+        str, option("which layers, as 'conv_stem,blocks.[0-2].?' (default: the blocks)", metavar="PATTERN")
+    ] = "",
+    units: Annotated[str, option("which channels of each, as 0:16 (default all)", metavar="RANGE")] = "",
+    every: Annotated[int, option("only every Nth channel", metavar="N")] = 1,
+    budget: Annotated[
+        float, option("so many hours at most: measure, then leave channels out evenly", metavar="HOURS")
+    ] = 0.0,
+    kinds: Annotated[
+        str, option("of noise, diverse, dream and photos (default noise,photos)", metavar="LIST")
+    ] = "noise,photos",
+    size: Annotated[int, option("side of the pictures in px (default 224)", metavar="PX")] = 224,
+    variants: Annotated[int, option("pictures of kind diverse for each unit (default 4)", metavar="N")] = 4,
+    photos: Annotated[str, option("natural photos; '' = those of scikit-image", metavar="FOLDER")] = "",
+    photo: Annotated[str, option("the photo of kind dream; '' = the first of them", metavar="FILE")] = "",
+    crops: Annotated[int, option("crops of the photos that units are shown (default 2048)")] = 2048,
+    workers: Annotated[int, option("processes at once; 0 = one for each processor", metavar="N")] = 0,
+    ray: Annotated[
+        str, option("work on a Ray cluster: auto (the one that runs, else this machine) or its address")
+    ] = "",
+    dry_run: Annotated[bool, option("measure a few, say hours and gigabytes; make nothing")] = False,
+    retry_failed: Annotated[bool, option("try again what has failed three times")] = False,
+    talk: Talk = Talk(),  # noqa: B008
+    sources: Sources = Sources(),  # noqa: B008
+    flags: DreamFlags = DreamFlags(),  # noqa: B008
+) -> int:
+    """Every unit of a network as a site to browse. What is made is never made again."""
+    if workers < 0:
+        raise PhospheneError("E_PARAM", f"--workers is {workers}, expected 0 or more")
+    if not 16 <= size <= 8192 or not 16 <= crops <= 100_000 or not 2 <= variants <= 64:
+        raise PhospheneError(
+            "E_PARAM", "expected --size 16 to 8192, --crops 16 to 100000, --variants 2 to 64"
+        )
+    watch = Watch(talk)
+    noise, dreamt = _settings(given(flags) | {"model": plain(model)}, sources, size)
+    from phosphene import models
+    from phosphene.catalog import plan as planning
+
+    wanted, which = planning.kinds(plain(kinds)), planning.units(plain(units), every)
+    models.weights_of(noise.model, noise.weights)  # says what is missing before torch is imported
+    lens = models.of(noise)
+    for note in lens.notes:
+        watch.report.note(note)
+    plan = planning.make(
+        lens,
+        noise.but(device="auto", threads=0),
+        dreamt.but(device="auto", threads=0),
+        pattern=plain(layers),
+        which=which,
+        wanted=wanted,
+        size=size,
+        variants=variants,
+        crops=crops,
+        folder=os.path.abspath(plain(photos)) if photos else "",  # noqa: PTH100
+        picture=os.path.abspath(plain(photo)) if photo else "",  # noqa: PTH100
+    )
+    on_device = noise.device if noise.device != "auto" else str(lens.device)
+    threads = noise.threads or 1
+    slots = workers or (1 if on_device.startswith(("cuda", "mps")) else os.cpu_count() or 1)
+
+    def hire(task: Any, more: dict[str, Any]) -> Executor:
+        return _hired(task, more, slots if not ray else workers, threads, plain(ray), noise.device)
+
+    if dry_run or budget:
+        from phosphene.catalog import estimate
+
+        found = estimate.estimate(plan, lens, hire)
+        if budget:
+            plan, found = estimate.fitting(plan, found, budget)
+        watch.estimate(plan, found)
+        if dry_run:
+            return 0
+    return _run(plan, plain(output), hire, watch, retry_failed)
+
+
+def _run(plan: Plan, output: str, hire: Any, watch: Watch, retry: bool) -> int:
+    from phosphene.catalog import run as running
+    from phosphene.catalog.store import Store
+    from phosphene.catalog.work import Work
+
+    store = Store(output, make=True)
+    settings = {"plan": plan.to_json(), "site": output if "://" in output else os.path.abspath(output)}  # noqa: PTH100
+    with interrupt.saving(watch.promise) as stop:
+        try:
+            run = running.catalog(
+                plan,
+                store,
+                lambda: hire(Work, settings),
+                retry=retry,
+                ready=watch.begin,
+                told=watch.told,
+                stopped=lambda: bool(stop.signal),
+            )
+        finally:
+            watch.close()
+            store.close()
+    failed = sum(one.failed for one in run.layers.values())
+    watch.end(run, output, stop.signal)
+    return stop.code if stop.signal else 1 if failed else 0
+
+
+def _settings(typed: dict[str, Any], sources: Sources, size: int) -> tuple[Dream, Dream]:
+    """Those of pictures from noise, and of the photo that is dreamed: its own but for the network's."""
+
+    def gathered(base: dict[str, Any]) -> Dream:
+        return settings.gather(typed, look=sources.preset, config=sources.config, base=base).dream
+
+    noise = gathered(VISUALIZE | FOR_PARAM.get(gathered(VISUALIZE).param, {}))
+    noise = noise.but(seed=noise.seed or 0)
+    return noise, Dream(**{name: getattr(noise, name) for name in ALIKE}, max_size=2 * size)
+
+
+def _hired(task: Any, more: dict[str, Any], workers: int, threads: int, ray: str, device: str) -> Executor:
+    """Workers here or on a cluster."""
+    if ray:
+        from phosphene.catalog.cluster import Cluster
+
+        return Cluster(task, more, address=ray, workers=workers, threads=threads, device=device)
+    from phosphene.catalog.local import Pool
+
+    settings = more | ({} if device == "auto" else {"device": device})
+    return Pool(task, settings, workers=workers, threads=threads)
