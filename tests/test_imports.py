@@ -64,6 +64,7 @@ CORE = RANK.keys() - AROUND
 THIRD = {  # who may import what is neither ours nor Python's
     "torch": {
         *CORE,
+        "catalog",
         "checkpoint",
         "evidence",
         "features",
@@ -77,14 +78,15 @@ THIRD = {  # who may import what is neither ours nor Python's
     },
     "numpy": {
         *("crops", "prompt", "frame", "noise", "param", "state", "transform", "engine", "tile"),
-        *("evidence", "film", "page", "picture", "models", "studio", "cli"),
+        *("catalog", "evidence", "film", "page", "picture", "models", "studio", "cli"),
     },
-    "pydantic": {"config", "recipe", "settings", "studio", "cli"},
+    "pydantic": {"catalog", "config", "recipe", "settings", "studio", "cli"},
     "cyclopts": {"cli"},
     "rich": {"cli"},
     "psutil": {"budget", "cli"},
     "PIL": {"page", "picture", "studio"},
     "fastapi": {"studio"},
+    "fsspec": {"catalog"},
     "starlette": {"studio"},
     "uvicorn": {"studio", "cli"},
     "av": {"film"},
