@@ -66,6 +66,7 @@ CORE = RANK.keys() - AROUND
 THIRD = {  # who may import what is neither ours nor Python's
     "torch": {
         *CORE,
+        "catalog",
         "checkpoint",
         "evidence",
         "features",
@@ -79,9 +80,9 @@ THIRD = {  # who may import what is neither ours nor Python's
     },
     "numpy": {
         *("crops", "prompt", "frame", "noise", "param", "state", "transform", "engine", "tile"),
-        *("evidence", "film", "page", "picture", "models", "studio", "cli"),
+        *("catalog", "evidence", "film", "page", "picture", "models", "studio", "cli"),
     },
-    "pydantic": {"config", "recipe", "settings", "studio", "cli"},
+    "pydantic": {"catalog", "config", "recipe", "settings", "studio", "cli"},
     "cyclopts": {"cli"},
     "rich": {"cli"},
     "psutil": {"budget", "cli"},
@@ -91,6 +92,7 @@ THIRD = {  # who may import what is neither ours nor Python's
     "fastapi": {"studio"},
     "httpx": {"studio"},
     "websockets": {"studio"},
+    "fsspec": {"catalog"},
     "starlette": {"studio"},
     "uvicorn": {"studio", "cli"},
     "av": {"film"},

@@ -83,7 +83,7 @@ class Probe(Work):
         self.noise = self.noise.but(steps=min(steps, self.plan.noise.steps))
         self.dream = self.dream.but(steps=min(steps, self.plan.dream.steps))
         record = self.made(item)
-        return record.made.seconds, record.bytes
+        return record.made.seconds, record.size
 
     def _on_photos(self, item: Item) -> Cost:
         began = time.monotonic()

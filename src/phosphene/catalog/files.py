@@ -15,7 +15,10 @@ class Files(Protocol):
     """Names are relative, with / between folders. What is written appears whole or not at all."""
 
     place: str
-    folder: Path | None  # where it is on this machine, if it is
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it is on this machine, if it is."""
 
     def read(self, name: str) -> bytes | None: ...
     def write(self, name: str, data: bytes, *, again: bool = True) -> None: ...
@@ -33,7 +36,7 @@ class Local:
 
     def __init__(self, place: str) -> None:
         self.place = place
-        self.folder: Path = Path(place)
+        self.folder = Path(place)
 
     def read(self, name: str) -> bytes | None:
         try:
@@ -71,7 +74,7 @@ class Local:
 class Remote:
     """Through fsspec, whose `pipe` puts an object as a whole."""
 
-    folder = None
+    folder: Path | None = None
 
     def __init__(self, place: str) -> None:
         try:

@@ -107,7 +107,7 @@ def make(
         model=noise.model,
         weights_sha256=lens.weights_sha256 or fingerprint(lens),
         layers=layers(chosen(maps(lens), pattern), which),
-        kinds=tuple(wanted),  # type: ignore[arg-type]
+        kinds=tuple(wanted),
         size=size,
         variants=variants,
         crops=crops,

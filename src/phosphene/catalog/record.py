@@ -190,7 +190,7 @@ class Record:
     item: Item
     made: Made
     units: tuple[Unit, ...]
-    bytes: int = 0  # of its pictures
+    size: int = 0  # bytes of its pictures
 
     def to_json(self) -> bytes:
         from dataclasses import asdict
@@ -209,5 +209,5 @@ class Record:
                 Unit(**unit | {"images": tuple(Image(**image) for image in unit["images"])})
                 for unit in values["units"]
             ),
-            values["bytes"],
+            values["size"],
         )

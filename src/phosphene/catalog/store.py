@@ -147,7 +147,7 @@ class Store:
             "insert or replace into items values (?,?,?,?,?,?,?,?,?,?,?)",
             (
                 *(item.name, item.layer, item.kind, len(item.channels), made.device, made.threads),
-                *(made.batch, made.seconds, made.host, record.bytes, time.time()),
+                *(made.batch, made.seconds, made.host, record.size, time.time()),
             ),
         )
         self.base.execute("delete from failures where item = ?", (item.name,))

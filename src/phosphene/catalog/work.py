@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import socket
+import platform
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -67,7 +67,7 @@ class Work:
             threads=torch.get_num_threads(),
             batch=len(item.channels),
             seconds=time.monotonic() - began,
-            host=socket.gethostname(),
+            host=platform.node(),
         )
         return Record(item, made, tuple(units), self.bytes)
 
@@ -153,8 +153,8 @@ class Work:
     def _crop(self, number: int, role: str, activation: float) -> Image:
         places, crops = self._crops
         if number not in self.known:
-            one = self._stored(crops[number].float() / 255)
-            self.known[number] = Image(one, SIDE, SIDE, "", None, ",".join(map(str, places[number])))
+            sha = self._stored(crops[number].float() / 255)
+            self.known[number] = Image(sha, SIDE, SIDE, "", None, ",".join(map(str, places[number])))
         one = self.known[number]
         return Image(one.sha, one.width, one.height, role, activation, one.photo)
 

@@ -35,7 +35,7 @@ def signatures(store: Store, network: int, layer: str) -> Signed:
 def neighbours(
     store: Store, network: int, number: int, names: list[str]
 ) -> dict[int, list[tuple[int, int, float]]]:
-    """For each channel of layer `number`: the `MOST` units most like it, as layer's number, channel, cosine."""
+    """For each channel of layer `number`: the `MOST` units most like it: layer, channel, cosine."""
     channels, own = signatures(store, network, names[number])
     if not len(channels):
         return {}
@@ -75,7 +75,7 @@ def neighbours(
 
 
 def changes(store: Store, network: int, layer: str, plans: dict[int, Plan]) -> dict[int, float]:
-    """In a merged catalog: the cosine of each unit with the same unit of the first network, on the same photos."""
+    """Merged: the cosine of each unit with the first network's, where both saw the same photos."""
     first = min(plans)
     if network == first or not _comparable(plans[first], plans[network]):
         return {}

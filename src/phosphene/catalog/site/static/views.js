@@ -72,7 +72,7 @@ phosphene.missing = text => phosphene.el("section", { class: "page", "data-title
     const fill = () => {
       const found = phosphene.search(text, state);
       told.textContent = found.length ? many(found.length, "unit") : "Nothing. A layer's name, a kind such as conv, or a channel's number: blocks.2:17";
-      box.replaceChildren(phosphene.grid(found.length, i => lazyTile(phosphene.at(found[i])), 60));
+      box.replaceChildren(phosphene.grid(found.length, i => lazyTile(phosphene.at(found[i])), 24));
     };
     fill();
     const least = el("select", { "aria-label": "How clear", onchange: () => { state.least = +least.value; fill(); } },
