@@ -7,7 +7,7 @@ from importlib import import_module
 
 from benchmarks import results
 
-WHAT = ("gradient", "profile", "scaling", "exactness", "overhead", "classic", "units", "chaos")
+WHAT = ("gradient", "profile", "scaling", "exactness", "overhead", "classic", "units", "chaos", "catalog")
 
 
 def options(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -106,6 +106,10 @@ class Pool:
         self._feed()
         yield from found
 
+    @property
+    def all_ready(self) -> bool:
+        return all(hand.started for hand in self.hands)
+
     def close(self) -> None:
         """End the workers, whatever they are at."""
         for hand in self.hands:
