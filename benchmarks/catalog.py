@@ -1,6 +1,6 @@
 """A catalog by one worker and by two, beside the bare loop in one process, and what `--dry-run` said.
 
-`python -m benchmarks catalog --steps 6`: pictures from noise of a layer of EfficientNet-Lite0, single-threaded.
+`python -m benchmarks catalog --steps 6`: pictures from noise of EfficientNet-Lite0, single-threaded.
 """
 
 from __future__ import annotations
