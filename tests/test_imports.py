@@ -93,6 +93,7 @@ THIRD = {  # who may import what is neither ours nor Python's
     "httpx": {"studio"},
     "websockets": {"studio"},
     "fsspec": {"catalog"},
+    "umap": {"catalog"},
     "starlette": {"studio"},
     "uvicorn": {"studio", "cli"},
     "av": {"film"},

@@ -130,7 +130,8 @@ def sample(plan: Plan, kind: str) -> list[Item]:
     """The first item of some layers, the first and the last among them."""
     count = len(plan.layers)
     chosen = sorted({round(n) for n in np.linspace(0, count - 1, min(SAMPLED, count))})
-    few = plan.model_copy(update={"kinds": (kind,), "layers": tuple(plan.layers[n] for n in chosen)})
+    layers = tuple(plan.layers[n] for n in chosen)
+    few = plan.model_copy(update={"kinds": (kind,), "layers": layers, "atlases": ()})
     firsts: dict[str, Item] = {}
     for item in items(few):
         firsts.setdefault(item.layer, item)

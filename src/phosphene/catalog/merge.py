@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from phosphene.catalog import site
+from phosphene.catalog.atlas import name_of
+from phosphene.catalog.record import Plan
 from phosphene.catalog.store import PLAN, Store
 from phosphene.errors import PhospheneError
 
@@ -40,6 +42,9 @@ def merge(places: Sequence[str], output: str) -> int:
                     values = (count, labels[count], row["model"], row["weights_sha256"], row["plan"])
                     joined.base.execute("insert into networks values (?,?,?,?,?)", values)
                     _copy(one, row["id"], joined, count)
+                    for atlas in Plan.from_json(row["plan"]).atlases:
+                        if data := one.files.read(name_of(atlas.sha256)):
+                            joined.files.write(name_of(atlas.sha256), data, again=False)
                     count += 1
         joined.files.write(PLAN, sites[0].files.read(PLAN) or b"")
         joined.sync()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from phosphene import evidence
-from phosphene.catalog.record import KINDS, Layer, Plan
+from phosphene.catalog.record import KINDS, Atlas, Layer, Plan
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
 from phosphene.layers import Row, maps
@@ -93,6 +93,7 @@ def make(
     crops: int = 2048,
     folder: str = "",
     picture: str = "",
+    atlases: Sequence[Atlas] = (),
 ) -> Plan:
     """The plan for a network that is loaded. `picture` is the photo for `dream`, the folder's first if ''."""
     about_photos = {"photos", "dream"} & set(wanted)
@@ -109,6 +110,7 @@ def make(
         layers=layers(chosen(maps(lens), pattern), which),
         kinds=tuple(wanted),
         size=size,
+        atlases=tuple(atlases),
         variants=variants,
         crops=crops,
         noise=noise,

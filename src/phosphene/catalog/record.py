@@ -14,9 +14,11 @@ from phosphene.config import Dream
 from phosphene.errors import PhospheneError
 
 FORMAT = 1  # changes with what a picture depends on and doesn't say
+ATLAS = "atlas:"  # before a layer's name: the cells of its atlas, in the place of channels
 KINDS = ("noise", "diverse", "dream", "photos")
+WHOLE = "atlas"  # the kind of an atlas's cells
 Kind = Literal["noise", "diverse", "dream", "photos"]
-SHOT = {"noise": 8, "diverse": 1, "dream": 4, "photos": 512}  # units of an item
+SHOT = {"noise": 8, "diverse": 1, "dream": 4, "photos": 512, WHOLE: 8}  # units of an item
 ELSEWHERE = {"model", "weights", "objective"}  # said in a key by themselves
 NEVER = {"device", "threads", "max_memory", "compile", "plain", "checkpointing", "tile", "halo"}
 NETWORK = {"mean", "std", "range", "channel_order", "dtype"}  # all that figures on photos depend on
@@ -42,6 +44,16 @@ class Layer(BaseModel):
         return range(self.start, self.stop, self.step)
 
 
+class Atlas(BaseModel):
+    """A layer's atlas: so many cells, as the chart of that hash has them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layer: str
+    cells: int
+    sha256: str
+
+
 class Plan(BaseModel):
     """Everything that determines a catalog. `noise` are the settings of pictures from noise, `dream` those
     of the dreamed photo; `photos` is the fingerprint of the folder of photos, `photo` that of the one
@@ -55,6 +67,8 @@ class Plan(BaseModel):
     weights_sha256: str = ""
     layers: tuple[Layer, ...]
     kinds: tuple[Kind, ...] = ("noise", "photos")
+    atlases: tuple[Atlas, ...] = ()
+    cell: int = Field(96, ge=16, le=1024)  # px of an atlas's pictures
     size: int = Field(224, ge=16, le=8192)
     variants: int = Field(4, ge=2, le=64)
     crops: int = Field(2048, ge=16, le=100_000)
@@ -109,6 +123,12 @@ def items(plan: Plan) -> Iterator[Item]:
             for start in range(0, len(units), SHOT[kind]):
                 channels = units[start : start + SHOT[kind]]
                 yield item(layer.name, kind, channels, [key_of(channel) for channel in channels])
+    for atlas in plan.atlases:
+        name = f"{ATLAS}{atlas.layer}"
+        key_of = _keys(plan, f"{name} {atlas.sha256}", WHOLE)
+        for start in range(0, atlas.cells, SHOT[WHOLE]):
+            cells = range(start, min(atlas.cells, start + SHOT[WHOLE]))
+            yield item(name, WHOLE, cells, [key_of(cell) for cell in cells])
 
 
 def _keys(plan: Plan, layer: str, kind: str) -> Any:
@@ -136,7 +156,8 @@ def _depends(plan: Plan, kind: str) -> dict[str, Any]:
         }
     if kind == "dream":
         return found | {"dream": plan.dream.model_dump(mode="json", exclude=leave), "photo": plan.photo}
-    found |= {"dream": plan.noise.model_dump(mode="json", exclude=leave), "size": plan.size}
+    size = plan.cell if kind == WHOLE else plan.size
+    found |= {"dream": plan.noise.model_dump(mode="json", exclude=leave), "size": size}
     return found | ({"variants": plan.variants} if kind == "diverse" else {})
 
 

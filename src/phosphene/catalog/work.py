@@ -17,16 +17,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from phosphene import features, models
+from phosphene.catalog.atlas import POWER, Chart, layer_of, name_of
 from phosphene.catalog.files import files
-from phosphene.catalog.record import Image, Item, Made, Plan, Record, Unit
+from phosphene.catalog.record import WHOLE, Image, Item, Made, Plan, Record, Unit
 from phosphene.engine import dream
+from phosphene.errors import PhospheneError
 from phosphene.evidence import SIDE, Window, best, crop, photos, windows
 from phosphene.features import Seen
 from phosphene.objective import Objective, batch
 from phosphene.picture import open_picture
 from phosphene.picture.encode import encode
 from phosphene.picture.picture import Picture, pixels_of
-from phosphene.words import channel
+from phosphene.words import channel, direction
 
 QUALITY, SMALL = 90, 96  # of the pictures; px of their thumbnails
 AT_ONCE = 32  # crops
@@ -61,6 +63,7 @@ class Work:
         """What the item gives; its pictures are written."""
         began, self.bytes = time.monotonic(), 0
         make = {"noise": self._noise, "diverse": self._diverse, "dream": self._dream, "photos": self._photos}
+        make[WHOLE] = self._atlas
         units = make[item.kind](item)
         made = Made(
             device=str(self.lens.device),
@@ -87,9 +90,25 @@ class Work:
             units.append(Unit(number, key, pictures, {"score": max(one.score for one in found)}))
         return units
 
-    def _grown(self, objectives: Sequence[Objective]) -> list[Seen]:
+    def _atlas(self, item: Item) -> list[Unit]:
+        layer, chart = layer_of(item.layer), self._chart(item.layer)
+        wanted = [direction(layer, chart.vectors[number], POWER) for number in item.channels]
+        found = self._grown(wanted, self.plan.cell)
+        return [
+            Unit(number, key, (self._picture(one, WHOLE),), {"score": one.score})
+            for number, key, one in zip(item.channels, item.keys, found, strict=True)
+        ]
+
+    def _chart(self, name: str) -> Chart:
+        sha256 = next(one.sha256 for one in self.plan.atlases if one.layer == layer_of(name))
+        data = self.files.read(name_of(sha256))
+        if data is None:
+            raise PhospheneError("E_INPUT", f"{name_of(sha256)} is missing; the same command makes it again")
+        return Chart.from_bytes(data)
+
+    def _grown(self, objectives: Sequence[Objective], side: int = 0) -> list[Seen]:
         """The pictures of one batch, in order."""
-        size = (self.plan.size, self.plan.size)
+        size = (side or self.plan.size, side or self.plan.size)
         bound = [one.bind(self.lens) for one in objectives]
         (last,) = deque(features.frames(bound, self.lens, self.noise, size), maxlen=1)
         return list(features.seen(last, range(len(bound)), bound, self.lens))

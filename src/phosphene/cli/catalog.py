@@ -19,7 +19,8 @@ from phosphene.presets import FOR_PARAM, VISUALIZE
 
 if TYPE_CHECKING:
     from phosphene.catalog.executor import Executor
-    from phosphene.catalog.record import Plan
+    from phosphene.catalog.record import Atlas, Plan
+    from phosphene.lens import Lens
 
 COMMAND = next(command for command in COMMANDS if command.name == "catalog")
 app = App(name=COMMAND.name, help=COMMAND.help, help_format="plaintext", **COMMAND.looks)  # type: ignore[arg-type]
@@ -52,6 +53,10 @@ def catalog(
     photos: Annotated[str, option("natural photos; '' = those of scikit-image", metavar="FOLDER")] = "",
     photo: Annotated[str, option("the photo of kind dream; '' = the first of them", metavar="FILE")] = "",
     crops: Annotated[int, option("crops of the photos that units are shown (default 2048)")] = 2048,
+    atlas: Annotated[
+        str, option("an activation atlas of these layers, from the photos (default none)", metavar="PATTERN")
+    ] = "",
+    cells: Annotated[int, option("of an atlas, on a side of its finest grid (default 20)", metavar="N")] = 20,
     workers: Annotated[int, option("processes at once; 0 = one for each processor", metavar="N")] = 0,
     ray: Annotated[
         str, option("work on a Ray cluster: auto (the one that runs, else this machine) or its address")
@@ -79,6 +84,7 @@ def catalog(
     lens = models.of(noise)
     for note in lens.notes:
         watch.report.note(note)
+    drawn = _atlases(lens, plain(atlas), os.path.abspath(plain(photos)) if photos else "", crops, cells)  # noqa: PTH100
     plan = planning.make(
         lens,
         noise.but(device="auto", threads=0),
@@ -91,6 +97,7 @@ def catalog(
         crops=crops,
         folder=os.path.abspath(plain(photos)) if photos else "",  # noqa: PTH100
         picture=os.path.abspath(plain(photo)) if photo else "",  # noqa: PTH100
+        atlases=[one for one, _ in drawn],
     )
     on_device = noise.device if noise.device != "auto" else str(lens.device)
     threads = noise.threads or 1
@@ -108,15 +115,32 @@ def catalog(
         watch.estimate(plan, found)
         if dry_run:
             return 0
-    return _run(plan, plain(output), hire, watch, retry_failed)
+    return _run(plan, drawn, plain(output), hire, watch, retry_failed)
 
 
-def _run(plan: Plan, output: str, hire: Any, watch: Watch, retry: bool) -> int:
+def _atlases(lens: Lens, pattern: str, folder: str, crops: int, cells: int) -> list[tuple[Atlas, bytes]]:
+    if not pattern:
+        return []
+    if not 4 <= cells <= 128:
+        raise PhospheneError("E_PARAM", f"--cells is {cells}, expected 4 to 128")
+    from phosphene.catalog.atlas import charts
+    from phosphene.catalog.plan import chosen
+    from phosphene.layers import maps
+
+    return charts(lens, [row.name for row in chosen(maps(lens), pattern)], folder, crops, cells)
+
+
+def _run(
+    plan: Plan, drawn: list[tuple[Atlas, bytes]], output: str, hire: Any, watch: Watch, retry: bool
+) -> int:
     from phosphene.catalog import run as running
+    from phosphene.catalog.atlas import name_of
     from phosphene.catalog.store import Store
     from phosphene.catalog.work import Work
 
     store = Store(output, make=True)
+    for atlas, data in drawn:
+        store.files.write(name_of(atlas.sha256), data, again=False)
     settings = {"plan": plan.to_json(), "site": output if "://" in output else os.path.abspath(output)}  # noqa: PTH100
     with interrupt.saving(watch.promise) as stop:
         try:

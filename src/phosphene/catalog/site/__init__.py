@@ -14,11 +14,12 @@ from typing import Any
 
 from phosphene.catalog.record import Plan
 from phosphene.catalog.site import alike, rows
+from phosphene.catalog.site.atlases import atlases
 from phosphene.catalog.store import Store
 
 CHUNK = 64  # units of a file
 FACES, WALL = 12, 48  # pictures of a layer on the map; of all at the top
-ASSETS = ("style.css", "data.js", "search.js", "parts.js", "views.js", "main.js", "icon.svg")
+ASSETS = ("style.css", "data.js", "search.js", "parts.js", "views.js", "atlas.js", "main.js", "icon.svg")
 
 
 def build(store: Store) -> None:
@@ -32,7 +33,18 @@ def build(store: Store) -> None:
             _layer(store, row["id"], number, name, plans[row["id"]], plans, wanted)
             for number, name in enumerate(rows.layers(store, row["id"], plans[row["id"]]))
         ]
-        networks.append({"id": row["id"], "label": row["label"], "model": row["model"], "layers": layers})
+        charted = atlases(store, row["id"], plans[row["id"]])
+        for number, atlas in enumerate(charted):
+            _script(store, f"atlas-{row['id']}-{number}", atlas, wanted)
+        networks.append(
+            {
+                "id": row["id"],
+                "label": row["label"],
+                "model": row["model"],
+                "layers": layers,
+                "atlases": [atlas["layer"] for atlas in charted],
+            }
+        )
     index = {"networks": networks, "wall": _wall(networks)}
     _script(store, "index", index, wanted)
     for name in ASSETS:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from phosphene.catalog.record import Plan
+from phosphene.catalog.record import ATLAS, Plan
 from phosphene.catalog.store import Store
 
 FIGURES = ("score", "percentile", "mean", "deviation", "highest")
@@ -30,7 +30,7 @@ def layers(store: Store, network: int, plan: Plan) -> list[str]:
     found = store.base.execute(
         "select distinct layer from units where network = ? and current = 1", (network,)
     )
-    names = {row[0] for row in found}
+    names = {row[0] for row in found if not row[0].startswith(ATLAS)}
     planned = [layer.name for layer in plan.layers if layer.name in names]
     return planned + sorted(names - set(planned))
 

@@ -26,6 +26,7 @@ phosphene.missing = text => phosphene.el("section", { class: "page", "data-title
           el("p", {}, `${many(total, "unit")} in ${many(networks.reduce((sum, one) => sum + one.layers.length, 0), "layer")}: what each of them wants to see.`),
           several() ? el("p", {}, el("a", { class: "button", href: "#/compare" }, "Side by side")) : null)));
     for (const network of networks) {
+      if (network.atlases?.length) page.append(el("p", { class: "row" }, el("span", { class: "quiet" }, several() ? `Atlases, ${network.label}` : "Atlases"), network.atlases.map(name => el("a", { class: "button", href: href("atlas", network.id, name) }, name))));
       page.append(el("h2", { class: "part" }, several() ? network.label : "Layers, first to last"));
       page.append(el("ol", { class: "map" }, network.layers.map((layer, number) => el("li", {},
         el("a", { class: "layer", href: href("layer", network.id, layer.name) },
