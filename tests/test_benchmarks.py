@@ -145,7 +145,7 @@ def test_defaults():
     chosen = options([])
     assert chosen.what == ["gradient"] and chosen.networks == list(cases.CASES) and chosen.sizes == [224]
     assert options(["all"]).what == [
-        *("gradient", "profile", "scaling", "exactness", "overhead", "classic", "units", "chaos"),
+        *("gradient", "profile", "scaling", "exactness", "overhead", "classic", "units", "chaos", "catalog"),
     ]
 
 
