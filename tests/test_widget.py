@@ -1,6 +1,7 @@
 """The notebook's view: what its thread does, and what it draws in real Chromium."""
 
 import base64
+import sys
 import threading
 import time
 from pathlib import Path
@@ -76,6 +77,52 @@ def test_a_fault_is_told_and_raised():
         empty.wait(30)
 
 
+def test_a_page_that_is_never_heard_gets_pictures_all_the_same(monkeypatch):
+    monkeypatch.setattr("phosphene.widget.view.PATIENCE", 0.2)
+    watch = phosphene.watch(frames(steps=100_000))
+    until(lambda: watch.jpeg)
+    first = watch.progress["step"]
+    until(lambda: watch.progress["step"] > first)
+    watch.close()
+    watch.wait(30)
+    assert watch.state == "stopped"
+
+
+def test_an_interrupt_of_the_wait_stops_it(monkeypatch):
+    def interrupted(timeout):
+        raise KeyboardInterrupt
+
+    watch = phosphene.watch(frames(steps=100_000))
+    until(lambda: watch.frame is not None)
+    with monkeypatch.context() as patch:
+        patch.setattr(watch._thread, "join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            watch.wait()
+    assert watch.wait(30).step < 99_999 and watch.state == "stopped"
+
+
+def test_the_last_good_picture_is_there_after_a_fault():
+    def breaking():
+        yield from frames()
+        raise ValueError("two\nlines")
+
+    watch = phosphene.watch(breaking())
+    with pytest.raises(ValueError, match="two"):
+        watch.wait(30)
+    *_, own = frames()
+    assert torch.equal(watch.frame.full(), own.full())
+    assert watch.error == "ValueError: two lines" and watch.progress["step"] == 4
+
+
+def test_without_anywidget_only_watching_is_refused(monkeypatch):
+    monkeypatch.delitem(sys.modules, "anywidget")
+    monkeypatch.setattr("phosphene.widget.find_spec", lambda name: None)
+    assert callable(phosphene.watch)
+    with pytest.raises(PhospheneError, match=r"pip install 'phosphene\[notebook\]'") as caught:
+        phosphene.watch(frames())
+    assert caught.value.code == "E_FORMAT"
+
+
 PAGE = """async ([code, css, jpeg]) => {
     const url = URL.createObjectURL(new Blob([code], {type: 'text/javascript'}));
     const widget = (await import(url)).default;
@@ -90,14 +137,37 @@ PAGE = """async ([code, css, jpeg]) => {
     widget.render({model, el});
 }"""
 
+OVERTAKEN = """async () => {
+    const jpeg = async (colour, side) => {
+        const canvas = new OffscreenCanvas(side, side), pen = canvas.getContext('2d');
+        pen.fillStyle = colour;
+        pen.fillRect(0, 0, side, side);
+        const blob = await canvas.convertToBlob({type: 'image/jpeg', quality: 1});
+        return new DataView(await blob.arrayBuffer());
+    };
+    const [older, newer] = [await jpeg('#00f', 200), await jpeg('#f00', 40)];
+    const make = window.createImageBitmap;
+    window.createImageBitmap = async blob => {
+        const made = await make(blob);
+        if (blob.size === older.byteLength) await new Promise(done => setTimeout(done, 300));
+        return made;
+    };
+    window.sent = [];
+    window.set('jpeg', older);
+    window.set('jpeg', newer);
+    await new Promise(done => setTimeout(done, 800));
+    const [red, , blue] = document.querySelector('canvas').getContext('2d').getImageData(5, 5, 1, 1).data;
+    return window.sent.length === 1 ? [red > 250 ? 255 : red, blue < 5 ? 0 : blue] : window.sent;
+}"""
+
 
 @pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="needs Chromium")
 def test_it_is_drawn_and_can_be_held():
     playwright = pytest.importorskip("playwright.sync_api")
     watch = phosphene.watch(frames())
     watch.wait(60)
-    home = Path(phosphene.__file__).parent
-    texts = [(home / f"widget.{kind}").read_text() for kind in ("js", "css")]
+    home = Path(phosphene.__file__).parent / "widget"
+    texts = [(home / f"view.{kind}").read_text() for kind in ("js", "css")]
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page()
@@ -115,5 +185,7 @@ def test_it_is_drawn_and_can_be_held():
         page.evaluate("window.set('error', 'E_LAYER: no such layer')")
         assert page.inner_text("[role=alert]") == "E_LAYER: no such layer"
         assert page.is_visible("input[aria-label='Before and after']")
+        drawn = page.evaluate(OVERTAKEN)
+        assert drawn == [255, 0]  # the newer one stays, and only it is told of
         browser.close()
         assert said == []

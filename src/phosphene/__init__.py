@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from phosphene.picture import open_picture as open_picture
     from phosphene.picture import save_picture as save_picture
     from phosphene.prompt import text as text
-    from phosphene.widget import Watch as Watch
     from phosphene.widget import watch as watch
     from phosphene.words import channel as channel
     from phosphene.words import direction as direction
@@ -63,7 +62,7 @@ _HOMES = {
     "prompt": ["text"],
     "penalty": ["tv"],
     "features": ["visualize"],
-    "widget": ["Watch", "watch"],
+    "widget": ["watch"],
     "words": ["channel", "direction", "guide", "layer", "logit", "neuron", "unit"],
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -1,4 +1,4 @@
-"""A dream that grows in a notebook's cell: the studio's live view for `phosphene.dream(...)`.
+"""Watch: the studio's live view of a dream, for a notebook's cell.
 
 phosphene.watch(phosphene.dream(photo.tensor(), "blocks.4.1", lens))
 """
@@ -12,20 +12,15 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import anywidget
+import traitlets
 from PIL import Image
 
 from phosphene.errors import PhospheneError
 from phosphene.frame import Frame
 
-try:
-    import anywidget
-    import traitlets
-except ImportError:
-    raise PhospheneError(
-        "E_FORMAT", "the notebook's view needs anywidget; pip install 'phosphene[notebook]'"
-    ) from None
-
 RATE = 0.1  # s between two pictures, at least
+PATIENCE = 2.0  # s until the next one is sent all the same: a kernel that is busy hears of nothing drawn
 LONGEST = 1024  # px
 SCORES = 200
 HERE = Path(__file__).parent
@@ -35,11 +30,11 @@ class Watch(anywidget.AnyWidget):
     """Runs `frames` in a thread and shows the newest; the cell is done at once.
 
     The next picture is sent when the last one was drawn, so nothing piles up. In the page, or by
-    `pause()`, `resume()` and `stop()`, it is ended within a step.
+    `pause()`, `resume()` and `stop()`, it is held or ended within a step; `close()` ends it too.
     """
 
-    _esm = HERE / "widget.js"
-    _css = HERE / "widget.css"
+    _esm = HERE / "view.js"
+    _css = HERE / "view.css"
     jpeg = traitlets.Bytes(b"").tag(sync=True)
     before = traitlets.Bytes(b"").tag(sync=True)
     progress = traitlets.Dict({}).tag(sync=True)
@@ -52,6 +47,7 @@ class Watch(anywidget.AnyWidget):
         self._frames = frames
         self._last: Frame | None = None
         self._fault: BaseException | None = None
+        self._changing = threading.RLock()  # the state
         self._going, self._stopped, self._drawn = threading.Event(), threading.Event(), threading.Event()
         self._going.set()
         self._drawn.set()
@@ -59,9 +55,21 @@ class Watch(anywidget.AnyWidget):
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
+    @property
+    def frame(self) -> Frame | None:
+        """The newest frame; of a dream that failed, the last good one."""
+        return self._last
+
     def wait(self, timeout: float | None = None) -> Frame:
-        """The last frame, when it has ended; raises what ended it, and TimeoutError."""
-        self._thread.join(timeout)
+        """The last frame, when it has ended; raises what ended it, and TimeoutError.
+
+        Interrupting the kernel meanwhile stops the dream.
+        """
+        try:
+            self._thread.join(timeout)
+        except KeyboardInterrupt:
+            self.stop()
+            raise
         if self._thread.is_alive():
             raise TimeoutError(f"it still dreams after {timeout} s")
         if self._fault is not None:
@@ -71,20 +79,27 @@ class Watch(anywidget.AnyWidget):
 
     def pause(self) -> None:
         """Hold it after this step."""
-        if self.state == "running":
-            self._going.clear()
-            self.state = "paused"
+        with self._changing:
+            if self.state == "running":
+                self._going.clear()
+                self.state = "paused"
 
     def resume(self) -> None:
         """Go on."""
-        if self.state == "paused":
-            self.state = "running"
-        self._going.set()
+        with self._changing:
+            if self.state == "paused":
+                self.state = "running"
+            self._going.set()
 
     def stop(self) -> None:
         """End it after this step; what there is stays."""
         self._stopped.set()
         self._going.set()
+
+    def close(self) -> None:
+        """End it, and leave the page."""
+        self.stop()
+        super().close()
 
     def _heard(self, _widget: Any, message: Any, _buffers: Any) -> None:
         kind = message.get("type") if isinstance(message, dict) else None
@@ -104,7 +119,7 @@ class Watch(anywidget.AnyWidget):
                 scores.append(float(frame.score.flatten()[0]))
                 if len(scores) > SCORES:
                     del scores[1::2]
-                if self._drawn.is_set() and time.monotonic() - sent > RATE:
+                if time.monotonic() - sent > (RATE if self._drawn.is_set() else PATIENCE):
                     self._show(frame, scores)
                     sent = time.monotonic()
                 self._going.wait()
@@ -116,11 +131,15 @@ class Watch(anywidget.AnyWidget):
             self._show(self._last, scores)
         except Exception as error:
             self._fault, state = error, "failed"
-            self.error = f"{getattr(error, 'code', type(error).__name__)}: {error}"
+            line = " ".join(str(error).split())
+            self.error = f"{getattr(error, 'code', type(error).__name__)}: {line}"
+            if self._last is not None:
+                self._show(self._last, scores)
         finally:
             if isinstance(self._frames, Generator):
                 self._frames.close()
-        self.state = state
+        with self._changing:
+            self.state = state
 
     def _show(self, frame: Frame, scores: list[float]) -> None:
         self._drawn.clear()
@@ -137,11 +156,6 @@ class Watch(anywidget.AnyWidget):
                 "height": height,
             }
             self.jpeg = _jpeg(frame.small(LONGEST)[0])
-
-
-def watch(frames: Iterator[Frame]) -> Watch:
-    """Show the frames of `dream(...)` as they grow, in a notebook's cell. E_FORMAT without anywidget."""
-    return Watch(frames)
 
 
 def _before(frame: Frame) -> bytes:

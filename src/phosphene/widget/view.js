@@ -35,7 +35,7 @@ function render({ model, el }) {
   el.classList.add("phosphene");
   el.append(canvas, make("div", { class: "bar" }, words, graph, pause, resume, stop, make("label", {}, "Before ", split)), error);
 
-  let [now, before] = [null, null];
+  let [now, before, newest] = [null, null, 0];
 
   function draw() {
     if (!now) return;
@@ -48,7 +48,10 @@ function render({ model, el }) {
   async function shown() {
     const bytes = model.get("jpeg");
     if (!bytes?.byteLength) return;
-    now = await picture(bytes);
+    const mine = ++newest;
+    const bitmap = await picture(bytes);
+    if (mine !== newest) return; // decoded after a newer one came
+    now = bitmap;
     draw();
     model.send({ type: "drawn" });
   }
