@@ -1,5 +1,6 @@
 """The catalog without a cluster: items and keys, the pool's workers, the manifest, interrupted runs."""
 
+import errno
 import json
 import os
 import signal
@@ -301,6 +302,37 @@ def test_a_remote_site(tmp_path):
     assert not list(missing(plan, found, Run()))
     assert files(place).names("records") == []
     found.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (PermissionError("Access Denied"), "E_OUTPUT"),
+        (RuntimeError("no such host\nas that"), "E_OUTPUT"),
+        (OSError(errno.ENOSPC, "full"), "E_DISK"),
+    ],
+    ids=["forbidden", "unreachable", "full"],
+)
+def test_a_remote_site_that_refuses(monkeypatch, error, code):
+    """S3's own errors are no OSErrors."""
+    pytest.importorskip("fsspec")
+    remote = files("memory://refusing")
+
+    def refuse(*args, **more):
+        raise error
+
+    for name in ("cat_file", "pipe_file", "ls", "rm_file"):
+        monkeypatch.setattr(type(remote.system), name, refuse)
+    tries = (
+        lambda: remote.read("a"),
+        lambda: remote.write("a", b""),
+        lambda: remote.names("a"),
+        lambda: remote.remove("a"),
+    )
+    for each in tries:
+        with pytest.raises(PhospheneError, match=r"^memory://refusing: [^\n]*$") as caught:
+            each()
+        assert caught.value.code == code
 
 
 def test_a_driver_killed_in_the_middle(tmp_path):

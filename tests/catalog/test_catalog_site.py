@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 import simulated
 
+from accessible import serious
 from phosphene.catalog import site
 from phosphene.catalog.merge import merge
 from phosphene.catalog.site import alike
@@ -163,7 +164,7 @@ def test_what_cannot_be_merged(made, tmp_path):
 
 @pytest.mark.parametrize("width", [360, 820, 1440])
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_fits_the_screen_and_is_accessible(made, visit, width, scheme, axe):
+def test_fits_the_screen_and_is_accessible(made, visit, width, scheme):
     for address in ("", "#/layer/0/stem", "#/unit/0/stem/3", "#/find/blocks", "#/compare/stem/3"):
         page = visit(
             made / "c",
@@ -173,30 +174,5 @@ def test_fits_the_screen_and_is_accessible(made, visit, width, scheme, axe):
             reduced_motion="reduce",
         )
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        if axe and width != 820:
-            page.evaluate(axe)
-            found = page.evaluate("axe.run(document, {resultTypes: ['violations'], preload: false})")[
-                "violations"
-            ]
-            assert [
-                one["nodes"][0]["html"] for one in found if one["impact"] in ("serious", "critical")
-            ] == []
-
-
-@pytest.fixture(scope="session")
-def axe(tmp_path_factory):
-    """The text of axe-core, where npm can get it."""
-    import subprocess
-    import tarfile
-
-    npm, home = shutil.which("npm"), tmp_path_factory.mktemp("axe")
-    if npm is None:
-        return None
-    packed = subprocess.run(
-        [npm, "pack", "--silent", "axe-core@4"], cwd=home, capture_output=True, timeout=120
-    )
-    if packed.returncode:
-        return None
-    with tarfile.open(next(home.glob("*.tgz"))) as archive:
-        inside = archive.extractfile("package/axe.min.js")
-        return inside.read().decode() if inside else None
+        if width != 820:
+            assert serious(page) == []

@@ -7,13 +7,14 @@ import shutil
 import socket
 import subprocess
 import sys
-import tarfile
 import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from accessible import serious
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright isn't installed")
 CHROMIUM = shutil.which("chromium")
@@ -227,7 +228,7 @@ def dropped(page, path: Path) -> None:
     page.dispatch_event("#view", "drop", {"dataTransfer": data})
 
 
-def test_two_are_compared_and_copied(visit, axe):
+def test_two_are_compared_and_copied(visit):
     page = visit(permissions=["clipboard-read", "clipboard-write"])
     photo_chosen(page)
     quick(page)
@@ -243,7 +244,7 @@ def test_two_are_compared_and_copied(visit, axe):
     page.click("#compare")
     page.wait_for_selector("dialog th:text-is('seed')")
     assert page.locator("dialog tbody tr").count() == 1
-    assert serious(page, axe) == []
+    assert serious(page) == []
     page.keyboard.press("Escape")
     page.click("#pictures .card")
     page.click("text=Copy as command line")
@@ -312,7 +313,7 @@ def test_terms_come_back_as_they_were(visit):
 
 @pytest.mark.parametrize("width", [360, 900, 1440])
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_fits_the_screen_and_is_accessible(visit, width, scheme, axe):
+def test_fits_the_screen_and_is_accessible(visit, width, scheme):
     page = visit(viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.click("#more > summary")
@@ -320,15 +321,15 @@ def test_fits_the_screen_and_is_accessible(visit, width, scheme, axe):
         page.click("#zoom > summary")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert nameless(page) == []
-    assert serious(page, axe) == []
+    assert serious(page) == []
 
 
-def test_the_map_is_accessible(visit, axe):
+def test_the_map_is_accessible(visit):
     page = visit()
     page.click(".wander")
     page.wait_for_selector(".map .card")
     assert nameless(page) == []
-    assert serious(page, axe) == []
+    assert serious(page) == []
     page.click(".map .card")
     page.wait_for_selector("dialog", state="detached")
     assert page.input_value("#objective textarea") != ""
@@ -340,37 +341,6 @@ def nameless(page) -> list[str]:
         .filter(each => each.checkVisibility() && !(each.ariaLabel || each.textContent.trim()
             || each.labels?.[0]?.textContent.trim() || each.getAttribute('aria-labelledby')))
         .map(each => each.outerHTML)""")
-
-
-@pytest.fixture(scope="session")
-def axe(tmp_path_factory) -> str | None:
-    """The text of axe-core, where npm can get it."""
-    npm, home = shutil.which("npm"), tmp_path_factory.mktemp("axe")
-    if npm is None:
-        return None
-    packed = subprocess.run(
-        [npm, "pack", "--silent", "axe-core@4"], cwd=home, capture_output=True, timeout=120
-    )
-    if packed.returncode:
-        return None
-    with tarfile.open(next(home.glob("*.tgz"))) as archive:
-        inside = archive.extractfile("package/axe.min.js")
-        assert inside is not None
-        return inside.read().decode()
-
-
-def serious(page, axe: str | None) -> list[str]:
-    """What axe finds that is serious; nothing where there is no axe: names are checked by `nameless`."""
-    if axe is None:
-        return []
-    page.evaluate(axe)  # by the debugger's protocol, to which the page's own rules don't apply
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{each['id']}: {node['html']}"
-        for each in found["violations"]
-        if each["impact"] in ("serious", "critical")
-        for node in each["nodes"]
-    ]
 
 
 def test_first_load_is_small(browser, address):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,29 +95,41 @@ class Remote:
 
     def read(self, name: str) -> bytes | None:
         try:
-            data: bytes = self.system.cat_file(f"{self.root}/{name}")
+            with self._reached():
+                data: bytes = self.system.cat_file(f"{self.root}/{name}")
         except FileNotFoundError:
             return None
         return data
 
     def write(self, name: str, data: bytes, *, again: bool = True) -> None:
         path = f"{self.root}/{name}"
-        if not again and self.system.exists(path):
-            return
-        with atomic.reported(path):
+        with self._reached():
+            if not again and self.system.exists(path):
+                return
             self.system.makedirs(path.rpartition("/")[0], exist_ok=True)
             self.system.pipe_file(path, data)
 
     def names(self, folder: str) -> list[str]:
         self.system.invalidate_cache()
         try:
-            found = self.system.ls(f"{self.root}/{folder}", detail=False)
+            with self._reached():
+                found = self.system.ls(f"{self.root}/{folder}", detail=False)
         except FileNotFoundError:
             return []
         return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
 
     def remove(self, name: str) -> None:
-        try:
+        with contextlib.suppress(FileNotFoundError), self._reached():
             self.system.rm_file(f"{self.root}/{name}")
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[None]:
+        """E_DISK, E_OUTPUT. Each system has errors of its own, and not all of them are OSErrors."""
+        try:
+            yield
         except FileNotFoundError:
-            return
+            raise
+        except Exception as error:
+            code = "E_DISK" if getattr(error, "errno", None) in atomic.FULL else "E_OUTPUT"
+            text = " ".join(str(error).split())[:200] or type(error).__name__
+            raise PhospheneError(code, f"{self.place}: {text}; is it reachable, and allowed?") from None
