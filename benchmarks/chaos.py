@@ -71,7 +71,7 @@ class Photos(Job):
 
     def words(self, out: str) -> list[str]:
         settings = ["--octaves", "1", "--seed", "3", "--device", "cpu", "--threads", "1"]
-        return ["dream", "photos", "-o", f"{out}/", *settings, "--steps", str(self.steps)]
+        return ["dream", "photos", "--recursive", "-o", f"{out}/", *settings, "--steps", str(self.steps)]
 
     def finished(self, out: str) -> dict[str, int]:
         return {path.name: path.stat().st_mtime_ns for path in (self.folder / out).glob("*.png")}

@@ -117,13 +117,21 @@ def _spread(faces: list[str], most: int) -> list[int]:
 
 
 def _wall(networks: list[dict[str, Any]]) -> list[list[Any]]:
-    """Pictures from all layers in turn, the deepest first: [network, layer, channel, picture, px]."""
+    """Pictures from all layers in turn, the deepest first: [network, layer, channel, picture, px].
+
+    Not the same channel of neighbours: a residual block's is like that of the one before.
+    """
     lines = [
         [[network["id"], number, *face] for face in layer["faces"]]
         for network in networks
         for number, layer in enumerate(network["layers"])
     ]
-    turns = [line[n] for n in range(FACES) for line in reversed(lines) if n < len(line)]
+    turns = [
+        line[(n + offset) % len(line)]
+        for n in range(FACES)
+        for offset, line in enumerate(reversed(lines))
+        if n < len(line)
+    ]
     return turns[:WALL]
 
 

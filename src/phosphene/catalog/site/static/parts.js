@@ -25,7 +25,7 @@ phosphene.href = (kind, ...parts) => `#/${kind}/${parts.map(encodeURIComponent).
 
   phosphene.tile = (network, number, channel, sha, wide, { note = "", px, label } = {}) => {
     const layer = phosphene.layer(network, number);
-    const name = label ?? `${layer.name}:${channel}`;
+    const name = label ?? [layer.name, el("wbr"), el("span", { class: "whole" }, `:${channel}`)];
     return el("a", { class: "tile", href: phosphene.href("unit", network, layer.name, channel) },
       el("span", { class: "face" }, sha ? phosphene.picture(sha, wide, { px }) : null),
       el("span", { class: "caption" }, el("b", {}, name), note ? el("small", {}, note) : null));
