@@ -15,7 +15,7 @@ MAX_LINES = 300
 
 ORDER = [  # a room imports from the lines above its own only
     "errors",
-    "config folder outputs lock presets",
+    "config folder homes outputs lock presets",
     "budget canvas color ascent noise redirect transform",
     "param gradient octave state",
     "address tokens",

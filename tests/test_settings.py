@@ -221,16 +221,3 @@ def test_a_guide_goes_to_the_networks_layer_for_guides(home):
 def test_a_guide_with_a_chosen_layer_goes_there(home):
     found = settings.gather({"guide": "f.jpg", "objective": "inception_4a/output"}, look="classic", **home)
     assert found.dream.objective == "inception_4a/output"
-
-
-@pytest.mark.parametrize(
-    ("platform", "environment", "expected"),
-    [
-        ("linux", {"HOME": "/home/u"}, "/home/u/.config/phosphene/config.toml"),
-        ("linux", {"HOME": "/home/u", "XDG_CONFIG_HOME": "/x"}, "/x/phosphene/config.toml"),
-        ("win32", {"APPDATA": "/roaming"}, "/roaming/phosphene/config.toml"),
-    ],
-)
-def test_where_the_users_own_file_is(monkeypatch, platform, environment, expected):
-    monkeypatch.setattr(settings.sys, "platform", platform)
-    assert settings.user_file(environment).as_posix() == expected

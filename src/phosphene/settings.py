@@ -8,7 +8,6 @@ of both TOML files.
 from __future__ import annotations
 
 import os
-import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from phosphene import models
+from phosphene import homes, models
 from phosphene.config import Dream, check_names, explain
 from phosphene.errors import PhospheneError, nearest
 from phosphene.presets import preset
@@ -98,15 +97,7 @@ def _choose_objective(values: dict[str, Any], origins: dict[str, str], look: Map
 
 def user_file(environment: Mapping[str, str] = os.environ) -> Path:
     """Where this user's own settings are looked for on this platform."""
-    if xdg := environment.get("XDG_CONFIG_HOME"):
-        base = Path(xdg)
-    elif sys.platform == "win32":
-        base = Path(environment.get("APPDATA") or Path.home() / "AppData" / "Roaming")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = Path(environment.get("HOME") or Path.home()) / ".config"
-    return base / "phosphene" / "config.toml"
+    return homes.config(environment) / "config.toml"
 
 
 def _toml(path: Path, must_exist: bool) -> Source:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -12,6 +11,7 @@ from typing import Any
 
 import torch
 
+from phosphene import homes
 from phosphene.errors import PhospheneError
 
 CACHE = "TORCHINDUCTOR_CACHE_DIR"
@@ -57,15 +57,7 @@ def check(device: torch.device) -> None:
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
     """Where this user's compiled networks are kept."""
-    if xdg := environment.get("XDG_CACHE_HOME"):
-        base = Path(xdg)
-    elif sys.platform == "win32":
-        base = Path(environment.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(environment.get("HOME") or Path.home()) / ".cache"
-    return base / "phosphene" / "compiled"
+    return homes.cache(environment) / "compiled"
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import socket
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
+from phosphene import homes
 from phosphene.cli.dash import plain
 from phosphene.cli.flags import option
 from phosphene.errors import PhospheneError
@@ -35,7 +35,7 @@ def studio(
         raise PhospheneError("E_PARAM", f"--port is {port}, expected 0 to 65535")
     import phosphene.studio  # noqa: F401  (says what is missing)
 
-    folder = Path(plain(data)) if data else _home()
+    folder = Path(plain(data)) if data else homes.data() / "studio"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -78,11 +78,6 @@ def studio(
     )
     uvicorn.Server(config).run(sockets=[listening])
     return 0
-
-
-def _home() -> Path:
-    base = os.environ.get("XDG_DATA_HOME") or Path("~/.local/share").expanduser()
-    return Path(base, "phosphene", "studio")
 
 
 def _family(host: str) -> socket.AddressFamily:

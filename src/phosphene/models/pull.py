@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
+from phosphene import homes
 from phosphene.errors import PhospheneError, nearest
 
 MIB = 2**20
@@ -95,15 +95,7 @@ def published(name: str) -> Published:
 
 def store(environment: Mapping[str, str] = os.environ) -> Path:
     """The folder for pulled weights."""
-    if xdg := environment.get("XDG_CACHE_HOME"):
-        base = Path(xdg)
-    elif sys.platform == "win32":
-        base = Path(environment.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = Path(environment.get("HOME") or Path.home()) / ".cache"
-    return base / "phosphene" / "models"
+    return homes.cache(environment) / "models"
 
 
 def hub(environment: Mapping[str, str] = os.environ) -> Path:
