@@ -42,6 +42,7 @@ COMMANDS = (
     "models",
     "models pull",
     "config",
+    "doctor",
     "--install-completion",
 )
 load = cache(models.load)

@@ -188,4 +188,14 @@ Examples:
   phosphene config --preset classic > phosphene.toml
 """,
     ),
+    Command(
+        "doctor",
+        "doctor",
+        "What a bug report needs: this machine, its libraries, the settings; and whether a dream works.",
+        """\
+Examples:
+  phosphene doctor
+  phosphene doctor --json
+""",
+    ),
 )

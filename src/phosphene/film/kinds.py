@@ -203,6 +203,13 @@ def _chroma(source: str) -> str:
     return {(16, 16): "444", (8, 16): "422"}.get((parts[1].width, parts[1].height), "420")
 
 
+def abilities() -> dict[str, str]:
+    """What FFmpeg's libraries can do on this machine, by name, in words."""
+    version = ".".join(map(str, av.library_versions["libavcodec"]))
+    there = [codec for codec, encoder in ENCODERS.items() if encoder in av.codecs_available]
+    return {"libavcodec": version, "codecs": ", ".join(there)}
+
+
 def options(codec: str, quality: float | None) -> dict[str, str]:
     """An encoder's options: fixed, threads too, so that the same stills always give the same packets."""
     crf = f"{QUALITY.get(codec, 0.0) if quality is None else quality:g}"
