@@ -9,7 +9,7 @@ OUT    ?= dream.png
 SCALE  ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help dream studio test lint format bench bench-full docs clean
+.PHONY: help dream studio test audit sbom lint format bench bench-full docs clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -37,6 +37,15 @@ lint: $(READY)  ## style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+audit: $(READY)  ## ask the public list of vulnerabilities about the pinned versions
+	@$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off -r constraints.txt || \
+		{ echo "not clean, or the public list can't be reached: the line above says which"; exit 1; }
+
+sbom: $(READY)  ## write a software bill of materials: build/sbom.json
+	@mkdir -p build
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-format JSON -o build/sbom.json $(BIN)/python
+	@echo build/sbom.json
 
 format: $(READY)  ## put the code into its form
 	@$(BIN)/ruff format .
