@@ -1,10 +1,35 @@
-"""What every test has: no deadlines, and one thread for those that ask."""
+"""What every test has: no network, no deadlines, and one thread for those that ask."""
+
+import atexit
+import importlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+GUARD = Path(__file__).parent / "guard"
+LOG = Path(tempfile.mkdtemp(prefix="phosphene-tests-"), "network")
+atexit.register(shutil.rmtree, LOG.parent, ignore_errors=True)
+os.environ["TESTS_NETWORK_LOG"] = str(LOG)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(GUARD), os.environ.get("PYTHONPATH")]))
+importlib.import_module("guard.sitecustomize")
+
+
+@pytest.fixture(autouse=True)
+def no_network():
+    """A test that asks for anything beyond this machine fails, whatever became of its question."""
+    yield
+    if LOG.exists():
+        asked = LOG.read_text()
+        LOG.unlink()
+        pytest.fail(f"no network in tests:\n{asked}", pytrace=False)
 
 
 @pytest.fixture
