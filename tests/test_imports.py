@@ -15,10 +15,11 @@ MAX_LINES = 300
 
 ORDER = [  # a room imports from the lines above its own only
     "errors",
+    "checks",
     "config folder homes outputs lock presets",
     "budget canvas color ascent noise redirect transform",
     "param gradient octave state",
-    "address tokens",
+    "address inputs tokens",
     "capture presented",
     "survey",
     "ways",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from phosphene import checks
 from phosphene.errors import PhospheneError
 from phosphene.objective import Measure, Objective, Term
 from phosphene.words import quoted, unbound
@@ -26,11 +27,13 @@ def cls(name: str, channel: int | None = None) -> Objective:
 
 def token(name: str, number: int, channel: int | None = None) -> Objective:
     """½·Σa² of one of the tokens before the patches', or one channel; 0 is the class token."""
-    return _token(f"token({quoted(name)}, {number}{_then(channel)})", name, number, channel)
+    return _token(
+        f"token({quoted(name)}, {checks.whole('token', number)}{_then(channel)})", name, number, channel
+    )
 
 
 def _then(channel: int | None) -> str:
-    return "" if channel is None else f", {channel}"
+    return "" if channel is None else f", {checks.whole('channel', channel)}"
 
 
 def _token(text: str, name: str, number: int, channel: int | None) -> Objective:
@@ -63,7 +66,7 @@ def _token(text: str, name: str, number: int, channel: int | None) -> Objective:
 
 def head(name: str, number: int) -> Objective:
     """½·Σa² of one attention head: what it gives before the heads are projected together."""
-    text = f"head({quoted(name)}, {number})"
+    text = f"head({quoted(name)}, {checks.whole('head', number)})"
 
     def find(term: Term, lens: Lens) -> Term:
         lens.check(name)

@@ -23,7 +23,14 @@ ParamName = Literal["pixel", "fourier", "laplacian", "cppn", "maco"]
 OptimizerName = Literal["auto", "ascent", "adam", "nadam"]
 
 
-class Dream(BaseModel):
+class _Told(type(BaseModel)):  # type: ignore[misc]
+    """Lets a wrong `Dream(steps=0)` end in the one error that users see."""
+
+    def __call__(cls, **values: Any) -> Any:
+        return cls.read(values)
+
+
+class Dream(BaseModel, metaclass=_Told):
     """The settings of a dream: numbers and strings only, frozen, every field with its range."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
@@ -175,7 +182,7 @@ class Dream(BaseModel):
         """`values` as a `Dream`; the first bad one is an E_PARAM error that names field and range."""
         check_names(values, where)
         try:
-            return cls(**values)
+            return cls.model_validate(values)
         except ValidationError as error:
             raise PhospheneError("E_PARAM", f"{where}: {explain(error)}") from None
 

@@ -66,7 +66,7 @@ def dream(
             checkpointing=config.checkpointing or then.checkpointing,
         )
     photo, config = photo_of(image, lens, config)
-    objective = (expression.parse(objective) if isinstance(objective, str) else objective).bind(lens)
+    objective = (objective if isinstance(objective, Objective) else expression.parse(objective)).bind(lens)
     sizes = octave_sizes(*photo.size, config)
     start = checked(resume, config, objective.text, given, photo, sizes) if resume is not None else {}
     lost = lens.zero if config.notebook_edges else None

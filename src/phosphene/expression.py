@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable
 from typing import NoReturn
 
-from phosphene import attention, compare, penalty, prompt, words
+from phosphene import attention, checks, compare, penalty, prompt, words
 from phosphene.errors import PhospheneError, nearest
 from phosphene.objective import Objective, batch
 
@@ -71,7 +71,7 @@ WORDS: dict[str, tuple[str, Callable[..., Objective]]] = {
 
 def parse(text: str) -> Objective:
     """The objective that `text` stands for; E_PARAM says what was expected where."""
-    if len(text) > MAX_LENGTH:
+    if len(checks.text("an objective", text)) > MAX_LENGTH:
         raise PhospheneError("E_PARAM", f"objective: {len(text)} characters, expected at most {MAX_LENGTH}")
     return _Reader(text).whole()
 

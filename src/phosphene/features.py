@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from phosphene import budget, expression, memory
+from phosphene import budget, checks, expression, memory
 from phosphene.compare import alignment, diversity, interpolation, positions
 from phosphene.config import Dream
 from phosphene.engine import dream
@@ -62,7 +62,9 @@ def visualize(
     """
     given = [objectives] if isinstance(objectives, Objective | str) else list(objectives)
     bound = [read(one).bind(lens) for one in given]
-    height_width = (size, size) if isinstance(size, int) else size
+    height, width = size if isinstance(size, Sequence) and len(size) == 2 else (size, size)
+    height_width = checks.whole("size", height, 1), checks.whole("size", width, 1)
+    checks.whole("batch", batch)
     for numbers in batches(bound, lens, config, height_width, batch):
         together = [bound[number] for number in numbers]
         (last,) = deque(frames(together, lens, config, height_width, photo), maxlen=1)
@@ -113,7 +115,7 @@ def _every(word: Callable[[str], Objective], layers: Iterable[str], weight: floa
 
 def read(objective: Objective | str) -> Objective:
     """An objective for one picture."""
-    found = expression.parse(objective) if isinstance(objective, str) else objective
+    found = objective if isinstance(objective, Objective) else expression.parse(objective)
     if any(term.image is not None for term in found.terms):
         raise PhospheneError(
             "E_PARAM", f"{found.text[:80]!r} is for a batch of images; give each as an objective of its own"

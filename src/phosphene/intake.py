@@ -26,7 +26,7 @@ def photo_of(image: Tensor | Disk | Noise, lens: Lens, config: Dream) -> tuple[K
         image.device = lens.device
         photo: Kept = image
     else:
-        photo = Held(_pixels("image", image, (3,), 0, 1, lens))
+        photo = Held(pixels("image", image, (3,), 0, 1, lens))
     photo = resampled(photo, output_size(*photo.size, config))
     seed = secrets.randbelow(2**32) if config.seed is None else config.seed
     return photo, config.model_copy(update={"seed": seed, "octaves": octave_count(*photo.size, config)})
@@ -37,7 +37,7 @@ def mask_of(mask: Tensor | None, photo: Canvas, lens: Lens) -> Canvas | None:
     if mask is None:
         return None
     flat = isinstance(mask, Tensor) and mask.dim() == 2
-    mask = _pixels("mask", mask[None] if flat else mask, (1, 3), 0, 1, lens)
+    mask = pixels("mask", mask[None] if flat else mask, (1, 3), 0, 1, lens)
     _check_batch("mask", mask, photo)
     mask = mask.mean(1, keepdim=True).clamp(0, 1)
     return zoomed(photo.view(mask.shape, Held(mask).rows), photo.size)
@@ -47,12 +47,12 @@ def detail_of(detail: Tensor | None, base: Canvas, lens: Lens) -> Canvas | None:
     """The dream to start from, at the size of `base`."""
     if detail is None:
         return None
-    detail = _pixels("detail", detail, (3,), -math.inf, math.inf, lens)
+    detail = pixels("detail", detail, (3,), -math.inf, math.inf, lens)
     _check_batch("detail", detail, base)
     return zoomed(base.view(detail.shape, Held(detail).rows), base.size)
 
 
-def _pixels(
+def pixels(
     name: str, image: Tensor, channels: tuple[int, ...], low: float, high: float, lens: Lens
 ) -> Tensor:
     """`image` as float32 `[N, C, H, W]` on the lens's device, if it is one, of that range."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import NoReturn
@@ -10,7 +9,7 @@ from typing import NoReturn
 import torch
 from torch import Tensor, nn
 
-from phosphene import ascent
+from phosphene import ascent, checks, inputs
 from phosphene.address import Address, Site, names, parse
 from phosphene.capture import whole
 from phosphene.errors import PhospheneError, nearest
@@ -71,27 +70,27 @@ class Lens:
         embedding: str = "",
         own: bool = False,
     ) -> None:
-        channel_order = channel_order or order_of(module)
-        channels = _channels(channel_order)
-        if dtype not in ascent.DTYPES:
-            raise PhospheneError("E_PARAM", f"dtype is {dtype!r}, expected one of {', '.join(ascent.DTYPES)}")
-        self.name = name or type(module).__name__
-        self.classes = tuple(classes)
-        self.head = head
+        module = inputs.network(module)
+        channel_order = checks.text("channel_order", channel_order) or inputs.order_of(module)
+        channels = inputs.channels_of(channel_order)
+        self.name = checks.text("name", name) or type(module).__name__
+        self.classes = inputs.words("classes", classes)
+        self.head = checks.text("head", head)
         self.weights_sha256 = weights_sha256
-        self.device = torch.device(device)
-        self.dtype = dtype
+        self.device = inputs.device_of(device)
+        self.dtype = dtype = inputs.dtype_of(dtype)
         self.plain = not compile and (plain or dtype != "float32" or self.device.type != "cpu")
         self.compile, self._exact = compile, plain
         self.notes = tuple(notes)  # what a person should know of how it came about
-        self.size, self.patch, self.prefix = size, patch, prefix
+        self.size, self.patch = checks.whole("size", size, 1), checks.whole("patch", patch)
+        self.prefix = checks.whole("prefix", prefix)
         self.text, self.embedding = text, embedding
         self._order = ["rgb".index(channel) for channel in channel_order if channel != "l"]
-        self._scale = _numbers("scale", [scale], 1)[0]
+        self._scale = inputs.numbers("scale", [scale], 1)[0]
         with torch.inference_mode(False):
             self.module = ascent.ready(module, self.device, dtype, own)
-            self._mean = self._row(_numbers("mean", mean, channels))
-            self._std = self._row(_numbers("std", std, channels))
+            self._mean = self._row(inputs.numbers("mean", mean, channels))
+            self._std = self._row(inputs.numbers("std", std, channels))
             self._luma = self._row(LUMA)
         self.layers: tuple[str, ...] = tuple(name for name, _ in self.module.named_modules() if name)
         self._names = names(self.module)
@@ -264,34 +263,3 @@ class Lens:
 
 def _sites(places: Places) -> frozenset[Site]:
     return frozenset(site for site, _ in places.values())
-
-
-def order_of(module: nn.Module) -> str:
-    """ "l" of a network whose first convolution takes one channel, else "rgb"."""
-    parts = module.modules() if isinstance(module, nn.Module) else ()
-    first = next((part for part in parts if isinstance(part, nn.Conv2d)), None)
-    return "l" if first is not None and first.in_channels == 1 else "rgb"
-
-
-def _channels(order: str) -> int:
-    if order != "l" and sorted(order) != ["b", "g", "r"]:
-        raise PhospheneError("E_PARAM", f"channel_order is {order!r}, expected 'rgb', 'bgr' or 'l'")
-    return len(order)
-
-
-def _numbers(name: str, given: Sequence[float], channels: int) -> list[float]:
-    """`given` as one finite number for each channel, none of what is divided by being 0; else E_PARAM."""
-    try:
-        numbers = [float(number) for number in given]
-    except (TypeError, ValueError):
-        numbers = []
-    if len(numbers) not in (1, channels):
-        wanted = "a number" if channels == 1 else f"{channels} numbers, one for each channel, or 1"
-        raise PhospheneError("E_PARAM", f"{name} is {str(given)[:100]}, expected {wanted}")
-    if not all(map(math.isfinite, numbers)) or (name != "mean" and 0 in numbers):
-        raise PhospheneError(
-            "E_PARAM",
-            f"{name} is {str(given)[:100]}, expected finite numbers"
-            + ("" if name == "mean" else " that aren't 0"),
-        )
-    return numbers * channels if len(numbers) == 1 else numbers

@@ -10,12 +10,14 @@ weight means the same at every size and the scores of tiles add up.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor
 
+from phosphene import checks
 from phosphene.errors import PhospheneError
 
 if TYPE_CHECKING:
@@ -268,19 +270,18 @@ class Objective:
     def __mul__(self, factor: float) -> Objective:
         if not isinstance(factor, (int, float)):
             return NotImplemented
-        return Objective(tuple(replace(term, weight=term.weight * float(factor)) for term in self.terms))
+        number = checks.finite("an objective's factor", factor)
+        return Objective(tuple(replace(term, weight=term.weight * number) for term in self.terms))
 
     __rmul__ = __mul__
 
     def __truediv__(self, divisor: float) -> Objective:
-        return self * (1 / divisor)
+        return self * (1 / divisor if divisor != 0 else math.inf)
 
     def __neg__(self) -> Objective:
         return self * -1
 
     def __sub__(self, other: Objective) -> Objective:
-        if not isinstance(other, Objective):
-            return NotImplemented
         return self + -other
 
 

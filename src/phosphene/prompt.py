@@ -11,6 +11,7 @@ from numpy.random import RandomState
 from torch import Tensor
 from torch.nn import functional as F
 
+from phosphene import checks
 from phosphene.crops import boxes, cut
 from phosphene.errors import PhospheneError
 from phosphene.objective import Measure, Objective, Term
@@ -30,10 +31,9 @@ def text(prompt: str, crops: int = CROPS) -> Objective:
     The network must be one that embeds text and pictures alike, such as CLIP. Every step looks at
     `crops` new squares, drawn by the run's seed, octave and step.
     """
-    if not prompt.strip():
+    if not checks.text("text: the prompt", prompt).strip():
         raise PhospheneError("E_PARAM", "text: the prompt is empty; give some words")
-    if not 1 <= crops <= MOST:
-        raise PhospheneError("E_PARAM", f"text: crops is {crops}, expected 1 to {MOST}")
+    checks.whole("text: crops", crops, 1, MOST)
     name = f"text:{quoted(prompt)}"
     if crops != CROPS:
         name = f"text({json.dumps(prompt, ensure_ascii=False)}, crops={crops})"

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from phosphene import checks
 from phosphene.errors import PhospheneError
+from phosphene.intake import pixels
 from phosphene.objective import Objective, Term, written
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ GUIDE_CHUNK = 2**24  # products of features that are held at once while the near
 
 def quoted(text: str) -> str:
     """`text` as a name of the grammar: bare where that is unmistakable, else in double quotes."""
+    checks.text("a name", text)
     bare = bool(text) and set(text) <= PLAIN and not text.startswith("-") and text not in RESERVED
     return text if bare else json.dumps(text, ensure_ascii=False)
 
@@ -57,6 +60,10 @@ def neuron(name: str, number: int, y: int, x: int) -> Objective:
 
 
 def _numbered(text: str, name: str, number: int, place: tuple[int, int] | None = None) -> Objective:
+    number = checks.whole(f"{text[:200]}: channel", number, -(2**31))
+    if place:
+        place = checks.whole(f"{text[:200]}: y", place[0], -(2**31)), checks.whole("x", place[1], -(2**31))
+
     def in_range(term: Term, lens: Lens) -> Term:
         _check_range(text, number, lens, name)
         return term
@@ -77,6 +84,8 @@ def _check_range(text: str, number: int, lens: Lens, name: str) -> None:
 
 def logit(name: str | int) -> Objective:
     """The logit of a class, by number or by ImageNet name: `class:tabby`."""
+    if not isinstance(name, str):
+        checks.whole("a class", name)
     text = f"class:{quoted(str(name))}"
 
     def find(term: Term, lens: Lens) -> Term:
@@ -94,8 +103,14 @@ def logit(name: str | int) -> Objective:
 
 def direction(name: str, vector: Sequence[float] | Tensor, power: float = 0.0) -> Objective:
     """dot(a, v) · max(0.1, cos(a, v))^power, averaged over positions (lucid's `direction`)."""
-    with torch.inference_mode(False):
-        v = torch.as_tensor(vector, dtype=torch.float32).detach().flatten().clone()
+    checks.finite("power", power)
+    try:
+        with torch.inference_mode(False):
+            v = torch.as_tensor(vector, dtype=torch.float32).detach().flatten().clone()
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise PhospheneError(
+            "E_PARAM", f"the direction in {name} is a {type(vector).__name__}, expected numbers"
+        ) from None
     if not bool(torch.isfinite(v).all()) or not bool(v.any()):
         raise PhospheneError("E_PARAM", f"the direction in {name} must be finite numbers, not all 0")
     words = [quoted(name), *(f"{value:.9g}".replace("e+", "e") for value in v.tolist())]
@@ -130,11 +145,15 @@ def guide(picture: str | Path | Tensor, name: str) -> Objective:
     The notebook's guided dream: x are the picture's features at the layer, y the guide's at the
     guide's own size. `picture` is a file or an image `[1, 3, H, W]`, 0..1.
     """
+    if not isinstance(picture, str | Path | Tensor):
+        raise PhospheneError(
+            "E_PARAM", f"a guide is a {type(picture).__name__}, expected a file or a tensor [1, 3, H, W]"
+        )
     file = "" if isinstance(picture, Tensor) else str(picture)
     text = f"guide({json.dumps(file or '<tensor>', ensure_ascii=False)}, {quoted(name)})"
 
     def features(term: Term, lens: Lens) -> Term:
-        image = picture if isinstance(picture, Tensor) else _read(picture)
+        image = pixels("guide", picture, (3,), 0, 1, lens) if isinstance(picture, Tensor) else _read(picture)
         with torch.no_grad(), lens.watching([name]) as look:
             y = look(image.to(lens.device).reshape(-1, *image.shape[-3:]))[name]
         return replace(term, measure=_nearest_feature(_grid(y).flatten(2)[0]))

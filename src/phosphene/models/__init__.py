@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phosphene import checks
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError, nearest
 from phosphene.models import preprocess, pull
@@ -91,6 +92,10 @@ def load(
     With `untrained`, a network without a file has random weights, the same every time.
     Errors: E_MODEL, E_WEIGHTS, E_DEVICE, E_PARAM.
     """
+    for what, word in {"a network's name": name, "device": device, "dtype": dtype}.items():
+        checks.text(what, word)
+    if not isinstance(weights, str | Path):
+        checks.text("weights", weights)
     user = preprocess.given(mean, std, range, channel_order, untrained)
     file = weights_of(name, str(weights), untrained)
     from phosphene.models.device import arithmetic, pick
@@ -123,7 +128,8 @@ def of(dream: Dream, **how: Any) -> Lens:
 
 def weights_of(name: str, weights: str = "", untrained: bool = False) -> str:
     """The file to load, '' for a package's; E_WEIGHTS, before torch is imported, where there is none."""
-    if weights or not find(name).needs_weights:
+    needed = find(name).needs_weights
+    if weights or not needed:
         return weights
     weights = pull.cached(name)
     if not weights and not untrained and ":" not in name:

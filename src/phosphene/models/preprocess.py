@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from phosphene import checks
 from phosphene.errors import PhospheneError
 from phosphene.models.sources import Built, Given
 
@@ -35,7 +36,7 @@ def given(
     low_high = span(range, code)
     if not all(value > 0 for value in stds):
         raise PhospheneError(code, f"std is {shown(stds)}, expected numbers above 0")
-    channel_order = channel_order.strip().lower()
+    channel_order = checks.text("channel_order", channel_order).strip().lower()
     if channel_order not in ("", "rgb", "bgr", "l"):
         raise PhospheneError(code, f"channel_order is {channel_order[:80]!r}, expected rgb, bgr or l (grey)")
     return Given(means, stds, low_high, channel_order, untrained)
@@ -43,19 +44,21 @@ def given(
 
 def numbers(value: Numbers, name: str, code: str) -> tuple[float, ...]:
     """One number for all channels or one for each: '0.485,0.456,0.406', '[0.5 0.5 0.5]', (0.5,)."""
-    if isinstance(value, str):
-        parts: list[object] = [part for part in re.split(r"[,;\s]+", value.strip(" \t()[]")) if part]
-    else:
-        parts = list(value) if isinstance(value, Sequence) else [value]
-    try:
-        found = tuple(float(part) for part in parts)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        found = (math.nan,)
+    split = re.split(r"[,;\s]+", value.strip(" \t()[]")) if isinstance(value, str) else None
+    found = _floats(value if split is None else [part for part in split if part])
     if len(found) not in (0, 1, 3) or not all(abs(number) <= MOST for number in found):
         raise PhospheneError(
             code, f"{name} is {str(value)[:80]!r}, expected one number or three, as in 0.485,0.456,0.406"
         )
     return found
+
+
+def _floats(given: object) -> tuple[float, ...]:
+    """The numbers in it; what isn't one gives (NaN,), which is in no range."""
+    try:
+        return tuple(map(float, given if isinstance(given, Sequence) else [given]))
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        return (math.nan,)
 
 
 def span(value: Numbers, code: str) -> tuple[float, ...]:
@@ -67,7 +70,7 @@ def span(value: Numbers, code: str) -> tuple[float, ...]:
         if not text:
             return ()
     else:
-        found = tuple(float(number) for number in value) if isinstance(value, Sequence) else ()
+        found = _floats(value)
     if len(found) != 2 or not all(abs(number) <= MOST for number in found) or not found[0] < found[1]:
         raise PhospheneError(
             code, f"range is {str(value)[:80]!r}, expected the lowest and the highest value, as in 0,255"

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from phosphene import checks
 from phosphene.errors import PhospheneError
 from phosphene.picture import atomic, metadata, png
 from phosphene.picture.picture import Picture, pixels_of
@@ -53,7 +54,7 @@ def output_format(path_or_name: str | os.PathLike[str], format: str = "") -> str
     the known endings for any other; meant to be asked before any work is done.
     """
     text = os.fspath(path_or_name)
-    ending = (format or PurePath(text).suffix or text).lower().removeprefix(".")
+    ending = (checks.text("format", format) or PurePath(text).suffix or text).lower().removeprefix(".")
     if ending == "-":
         return "png"
     for known, endings in ENDINGS.items():
@@ -122,8 +123,7 @@ def encode(
     picture: Picture, kind: str, *, recipe: str = "", quality: int = 95
 ) -> tuple[bytes, tuple[str, ...]]:
     """The bytes of a file in `kind`, a key of `ENDINGS`, and notes on what it could not keep."""
-    if not 1 <= quality <= 100:
-        raise PhospheneError("E_PARAM", f"quality is {quality}, expected a whole number from 1 to 100")
+    checks.whole("quality", quality, 1, 100)
     metadata.check_recipe(recipe)
     check_output_size(kind, *picture.size)
     notes = []

@@ -12,6 +12,7 @@ import re
 import struct
 from collections.abc import Iterator
 
+from phosphene import checks
 from phosphene.errors import PhospheneError
 from phosphene.picture import png
 from phosphene.picture.decode import reported
@@ -42,7 +43,7 @@ WRAPPER = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n{meta}\n<?x
 def check_recipe(recipe: str) -> None:
     """Raise E_RECIPE for a text that can't be embedded: over a megabyte, or not encodable as UTF-8."""
     try:
-        size = len(recipe.encode())
+        size = len(checks.text("the recipe", recipe).encode())
     except UnicodeEncodeError:
         raise PhospheneError(
             "E_RECIPE", "the recipe has half a surrogate pair in it, expected Unicode text"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from phosphene import checks
 from phosphene.errors import PhospheneError
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ class Picture:
     sha256: str = ""
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        _check("pixels", self.pixels, (3,))
+        if self.alpha is not None:
+            _check("alpha", self.alpha, ())
+        if checks.whole("bits", self.bits, 8, 16) not in (8, 16):
+            raise PhospheneError("E_PARAM", f"bits is {self.bits}, expected 8 or 16")
+
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
@@ -57,6 +65,13 @@ class Picture:
         if alpha is not None and alpha.shape != pixels.shape[:2]:
             alpha = resized(alpha, *pixels.shape[:2])
         return replace(self, pixels=pixels, alpha=alpha)
+
+
+def _check(name: str, values: object, last: tuple[int, ...]) -> None:
+    if not isinstance(values, np.ndarray) or values.ndim != 2 + len(last) or values.shape[2:] != last:
+        got = list(values.shape) if isinstance(values, np.ndarray) else type(values).__name__
+        wanted = ", ".join(["H", "W", *map(str, last)])
+        raise PhospheneError("E_PARAM", f"{name} is {got}, expected a NumPy array [{wanted}]")
 
 
 def pixels_of(image: Tensor) -> Floats:

@@ -18,7 +18,8 @@ from typing import Any
 from torch import nn
 
 from phosphene.errors import PhospheneError
-from phosphene.lens import Lens, order_of
+from phosphene.inputs import order_of
+from phosphene.lens import Lens
 from phosphene.models import weights as files
 from phosphene.models.anysize import any_size
 from phosphene.models.architecture import head
