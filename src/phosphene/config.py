@@ -8,10 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
+from phosphene import plugins
 from phosphene.errors import PhospheneError, nearest
 
 MAX_OCTAVES = 32
@@ -19,7 +28,22 @@ NUMBER = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d)?"
 NUMBERS = rf"^({NUMBER}([,;\s]+{NUMBER}[,;\s]+{NUMBER})?)?$"  # one for each channel, or one for all
 RANGE = rf"^({NUMBER}\s*(\.\.|[,:;\s-])\s*{NUMBER})?$"
 DType = Literal["float32", "bfloat16", "float16"]
-ParamName = Literal["pixel", "fourier", "laplacian", "cppn", "maco"]
+
+
+def _known_param(value: Any, ours: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return ours(value)
+    except ValidationError:
+        if isinstance(value, str) and value in plugins.added("param"):
+            return value
+        raise
+
+
+ParamName = Annotated[
+    Literal["pixel", "fourier", "laplacian", "cppn", "maco"],
+    WrapValidator(_known_param),
+    PlainSerializer(str, return_type=str),
+]
 OptimizerName = Literal["auto", "ascent", "adam", "nadam"]
 
 

@@ -12,13 +12,14 @@ with other characters stand in double quotes. Nothing is ever evaluated.
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import re
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from phosphene import attention, checks, compare, penalty, prompt, words
+from phosphene import attention, checks, compare, penalty, plugins, prompt, words
 from phosphene.errors import PhospheneError, nearest
 from phosphene.objective import Objective, batch
 
@@ -92,6 +93,45 @@ def _number(text: str) -> float:
     if not NUMBER.fullmatch(text) or not math.isfinite(float(text)):
         raise PhospheneError("E_PARAM", f"objective: got {text[:40]!r}, expected a number")
     return float(text)
+
+
+def plugged(name: str) -> tuple[str, Callable[..., Objective]]:
+    """A word that an installed package adds: what it takes, and what makes an objective of texts.
+
+    Texts become numbers where the function's annotations say int or float. E_PARAM, E_PLUGIN.
+    """
+    build = plugins.load("objective", name)
+    if build is None:
+        near = ", ".join(nearest(name, [*WORDS, *plugins.added("objective")], 3))
+        raise PhospheneError("E_PARAM", f"objective: there is no word {name[:40]!r}; the nearest are {near}")
+    try:
+        signature = inspect.signature(build, eval_str=True)
+    except Exception as error:  # what can't be called, annotations that can't be evaluated
+        raise plugins.refused("objective", name, f"{type(error).__name__}: {error}") from error
+    read = {int: _whole, float: _number}
+
+    def made(*texts: str, **options: str) -> Objective:
+        bound = signature.bind(*texts, **options)
+        for key, value in bound.arguments.items():
+            as_is: Callable[[str], Any] = str
+            convert = read.get(signature.parameters[key].annotation, as_is)
+            if isinstance(value, tuple):
+                bound.arguments[key] = tuple(map(convert, value))
+            elif isinstance(value, dict):
+                bound.arguments[key] = {option: convert(text) for option, text in value.items()}
+            else:
+                bound.arguments[key] = convert(value)
+        try:
+            found = build(*bound.args, **bound.kwargs)
+        except PhospheneError:
+            raise
+        except Exception as error:
+            raise plugins.refused("objective", name, f"{type(error).__name__}: {error}") from error
+        if not isinstance(found, Objective):
+            raise plugins.refused("objective", name, f"it gave {found!r:.80}, expected an Objective")
+        return found
+
+    return ", ".join(key.upper() for key in signature.parameters), made
 
 
 class _Reader:
@@ -214,12 +254,7 @@ class _Reader:
         return " ".join(parts)
 
     def word(self, name: str) -> Objective:
-        if name not in WORDS:
-            near = ", ".join(nearest(name, list(WORDS), 3))
-            raise PhospheneError(
-                "E_PARAM", f"objective: there is no word {name[:40]!r}; the nearest are {near}"
-            )
-        usage, build = WORDS[name]
+        usage, build = WORDS.get(name) or plugged(name)
         arguments: list[str] = []
         options: dict[str, str] = {}
         while not self.accept(")"):

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from phosphene import plugins
 from phosphene.config import Dream, check_names, explain
 from phosphene.errors import PhospheneError
 from phosphene.folder import pictures
@@ -62,6 +63,7 @@ class Software(_Part):
     timm: Word = ""
     numpy: Word = ""
     platform: Word = ""
+    plugins: Word = ""  # packages of others that had a part in it
 
 
 class Recipe(_Part):
@@ -134,6 +136,7 @@ def software() -> Software:
         timm=installed("timm"),
         numpy=installed("numpy"),
         platform=f"{platform.system()} {platform.machine()}"[:200],
+        plugins=", ".join(sorted(plugins.used))[:200],
     )
 
 

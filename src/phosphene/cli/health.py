@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
-from phosphene import homes, settings
+from phosphene import homes, plugins, settings
 from phosphene.recipe import installed
 
 Facts = dict[str, str]
@@ -42,6 +42,7 @@ def checked() -> Iterator[tuple[str, Facts]]:
         "extras": extras,
         "pictures": pictures,
         "films": films,
+        "plugins": added,
         "folders": folders,
         "settings": in_force,
         "environment": lambda: environment(os.environ),
@@ -122,6 +123,11 @@ def films() -> Facts:
     from phosphene.film.kinds import abilities
 
     return abilities()
+
+
+def added() -> Facts:
+    """What other packages add; whether it can be loaded isn't tried."""
+    return {f"{kind} {name}": whose for kind in plugins.GROUPS for name, whose in plugins.added(kind).items()}
 
 
 def folders() -> Facts:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from phosphene import checks
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError, nearest
-from phosphene.models import preprocess, pull
+from phosphene.models import preprocess, pull, sources
 from phosphene.models.cards import MODELS
 from phosphene.models.cards import Model as Model
 from phosphene.models.preprocess import Numbers
@@ -31,12 +31,13 @@ def find(name: str) -> Model:
     for model in MODELS:
         if model.name == name or (colon and "." in rest and model.name == name.rpartition(".")[0]):
             return model
-    if colon and source in SOURCES and rest:
-        return Model(name, f"{rest}, from {source}", needs_weights=source != "python")
+    if colon and source in sources.known() and rest:
+        own = source == "python" or source not in SOURCES
+        return Model(name, f"{rest}, from {source}", needs_weights=not own)
     if colon:
         raise PhospheneError(
             "E_MODEL",
-            f"there is no model {name[:200]!r}; before a colon stands one of {', '.join(SOURCES)}, "
+            f"there is no model {name[:200]!r}; before a colon stands one of {', '.join(sources.known())}, "
             "after it a name, as in torchvision:resnet50",
         )
     near = ", ".join(nearest(name[:200], [model.name for model in MODELS], 3))
@@ -144,6 +145,8 @@ def weights_of(name: str, weights: str = "", untrained: bool = False) -> str:
 def _built(name: str, weights: str, user: Given) -> Built:
     source, colon, rest = name.partition(":")
     if colon:
+        if source not in SOURCES:
+            return import_module(SOURCES["python"]).added(source, rest, weights)  # type: ignore[no-any-return]
         built: Any = import_module(SOURCES[source]).build(rest, weights, user)
         assert isinstance(built, Built)
         return built

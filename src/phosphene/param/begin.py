@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from phosphene import plugins
 from phosphene.canvas import Held, Kept
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
@@ -27,6 +28,20 @@ PARAMS: dict[str, type[Param]] = {
 }
 
 
+def kind_of(name: str) -> type[Param]:
+    """A param by its name: ours, or one that an installed package adds. E_PARAM, E_PLUGIN."""
+    if name in PARAMS:
+        return PARAMS[name]
+    found = plugins.load("param", name)
+    if found is None:
+        raise PhospheneError("E_PARAM", f"there is no param {name!r}, expected one of {', '.join(PARAMS)}")
+    if not (isinstance(found, type) and issubclass(found, Param)):
+        raise plugins.refused(
+            "param", name, f"it is {found!r:.80}, expected a class under phosphene.param.Param"
+        )
+    return found
+
+
 def begin(
     config: Dream, picture: Kept, noise: Noise | None, before: Pixels | Learned | None = None
 ) -> Pixels | Learned:
@@ -44,7 +59,7 @@ def begin(
     if isinstance(before, Learned):
         return before.resized(picture.size, None if noise else picture.image)
     planes = 4 if config.transparency else 3
-    param = PARAMS[config.param](picture.shape[0], picture.size, planes).to(picture.device)
+    param = kind_of(config.param)(picture.shape[0], picture.size, planes).to(picture.device)
     if noise:
         scattered(param, config.seed or 0, noise.starts)
     else:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from phosphene import plugins
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -21,6 +23,11 @@ SOURCES = {  # word before the colon: module, imported when it is needed
     "open_clip": "phosphene.models.sources.open_clip",
     "python": "phosphene.models.sources.python",
 }
+
+
+def known() -> tuple[str, ...]:
+    """The words that may stand before a colon: ours, and those that installed packages add."""
+    return (*SOURCES, *(name for name in plugins.added("source") if name not in SOURCES))
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from typing import Any
 
 from torch import nn
 
+from phosphene import plugins
 from phosphene.errors import PhospheneError
 from phosphene.inputs import order_of
 from phosphene.lens import Lens
@@ -32,7 +33,27 @@ NAME = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*(?:\.[^\W\d]\w*)*)"
 def build(rest: str, weights: str, given: Given) -> Built:
     """What the function makes, with the weights of a file if there is one."""
     del given
-    made = call(rest)
+    return loaded(call(rest), weights)
+
+
+def added(source: str, rest: str, weights: str) -> Built:
+    """What the function of an installed package makes of the name after `source:`. E_PLUGIN."""
+    make = plugins.load("source", source)
+    try:
+        made = make(rest)
+    except PhospheneError:
+        raise
+    except Exception as error:  # whatever somebody else's code does
+        raise plugins.refused("source", source, f"{type(error).__name__}: {error}") from error
+    if not isinstance(made, nn.Module | Lens):
+        raise plugins.refused(
+            "source", source, f"it gave {made!r:.80}, expected a torch.nn.Module or a phosphene.Lens"
+        )
+    return loaded(made, weights)
+
+
+def loaded(made: nn.Module | Lens, weights: str) -> Built:
+    """A network as its code made it, or with the weights of a file."""
     built = of_lens(made) if isinstance(made, Lens) else of_module(made)
     if not weights:
         return built
