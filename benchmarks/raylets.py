@@ -27,6 +27,7 @@ STORE = 80_000_000  # bytes, of each
 QUIET = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9/",
     "RAY_AUTH_MODE": "disabled",
     "RAY_DISABLE_IMPORT_WARNING": "1",
 }

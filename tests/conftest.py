@@ -15,6 +15,8 @@ settings.load_profile("untimed")
 
 
 GUARD = Path(__file__).parent / "guard"
+if "PYTEST_XDIST_WORKER" in os.environ:  # several at once: threads that wait for each other would spin
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 LOG = Path(tempfile.mkdtemp(prefix="phosphene-tests-"), "network")
 atexit.register(shutil.rmtree, LOG.parent, ignore_errors=True)
 os.environ["TESTS_NETWORK_LOG"] = str(LOG)

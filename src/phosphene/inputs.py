@@ -1,4 +1,4 @@
-"""How a network wants its input, as Python code says it: each part checked, or E_PARAM."""
+"""How a network wants its input, as Python code says it: each part checked."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from phosphene.errors import PhospheneError
 
 
 def network(module: Any) -> nn.Module:
-    """The network itself."""
+    """The network itself. E_MODEL."""
     if not isinstance(module, nn.Module):
         raise PhospheneError(
-            "E_PARAM", f"the network is a {type(module).__name__}, expected a torch.nn.Module"
+            "E_MODEL", f"the network is a {type(module).__name__}, expected a torch.nn.Module"
         )
     return module
 

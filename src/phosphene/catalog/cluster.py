@@ -29,7 +29,12 @@ MOVES = 5  # lost nodes after which an item is taken for their end
 PATIENCE = 0.5  # s that `wait` waits at most before it gives its caller the word
 ANSWER = 10.0  # s that a cluster has to be heard of
 STORE = 200_000_000  # bytes of a local cluster's object store, which holds no pictures
-QUIET = {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0"}
+QUIET = {
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_USAGE_STATS_REPORT_URL": "http://127.0.0.1:9/",  # else it is told that nothing is to be told
+    "RAY_DEDUP_LOGS": "0",
+}
 
 
 @dataclass
