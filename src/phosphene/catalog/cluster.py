@@ -236,7 +236,9 @@ def joined(ray: Any, address: str, cpus: int = 0) -> bool:
             logging_level=logging.ERROR,
             **({} if place else own),
         )
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+    except PhospheneError:
+        raise
+    except Exception as error:  # a raylet that is too slow to come up is a bare Exception
         raise _none_at(place or "local", _line(error)) from None
     finally:
         if threading.current_thread() is threading.main_thread():  # Ray puts its own in their place

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from phosphene.picture import Picture
 
 LONGEST = 100  # characters of a file's name
+TOGETHER = re.compile(r" [+-] [\d.e-]+\*(diversity|alignment)\([^)]*\)")
 
 
 @dataclass(frozen=True)
@@ -90,13 +92,19 @@ def save(work: Work, found: Sequence[tuple[Seen, list[int]]], targets: Places, o
         whole = found[0][1] if complete else []
         text = visualized(work, whole, -1).to_text() if whole else ""
         made = contact_sheet(
-            [(one.objective, _pixels(over_grey(one.image, one.opacity))) for one, _ in found]
+            [(caption(one.objective), _pixels(over_grey(one.image, one.opacity))) for one, _ in found]
         )
         save_picture(targets.sheet, Picture(made), recipe=text, overwrite=overwrite)
         return
     for one, numbers in found:
         text = visualized(work, numbers, numbers.index(one.number)).to_text() if one.ended else ""
         save_picture(targets.files[one.number], _picture(one), recipe=text, overwrite=overwrite)
+
+
+def caption(objective: str) -> str:
+    """What is to be seen, without what only keeps a batch together or apart, and without long numbers."""
+    short = TOGETHER.sub("", objective)
+    return re.sub(r"\d*\.\d{3,}", lambda number: f"{float(number[0]):.2g}", short)
 
 
 def _picture(one: Seen) -> Picture:

@@ -23,8 +23,7 @@ def contact_sheet(pictures: Sequence[tuple[str, Floats]], title: str = "", colum
     height = max(pixels.shape[0] for _, pixels in pictures)
     width = max(pixels.shape[1] for _, pixels in pictures)
     cell = (width + GAP, height + GAP + TEXT + 5)
-    columns = columns or max(1, round(math.sqrt(len(pictures) * SHAPE * cell[1] / cell[0])))
-    columns = min(columns, len(pictures))
+    columns = min(columns or _columns(len(pictures), cell), len(pictures))
     rows = -(-len(pictures) // columns)
     top = MARGIN + (2 * TEXT + GAP if title else 0)
     page = Image.new(
@@ -40,6 +39,17 @@ def contact_sheet(pictures: Sequence[tuple[str, Floats]], title: str = "", colum
         page.paste(Image.fromarray(levels), (left, upper))
         draw.text((left, upper + height + 2), fitted(name, width, font), INK, font)
     return np.asarray(page, dtype=np.float32) / np.float32(255)
+
+
+def _columns(count: int, cell: tuple[int, int]) -> int:
+    """So many that the sheet has about its shape, and few cells stay empty."""
+
+    def fault(columns: int) -> float:
+        rows = -(-count // columns)
+        shape = columns * cell[0] / (rows * cell[1])
+        return abs(math.log(shape / SHAPE)) + (rows * columns - count) / columns
+
+    return min(range(1, count + 1), key=fault)
 
 
 def fitted(name: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
