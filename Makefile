@@ -9,7 +9,7 @@ OUT    ?= dream.png
 SCALE  ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help dream studio test audit sbom lint format bench bench-full docs clean
+.PHONY: help dream studio test audit sbom lint format bench bench-full docs site gallery clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -62,6 +62,13 @@ bench-full: $(READY)  # everything, for a quiet machine and an evening; ARGS="--
 
 docs: $(READY)  ## write the parts of the docs that are made from the code
 	@$(BIN)/python docs/generate.py
+
+site: $(READY)  ## the docs as a site: build/site/index.html
+	@$(BIN)/mkdocs build --strict --quiet
+	@echo build/site/index.html
+
+gallery: $(READY)  ## render the gallery's pictures that are missing; ARGS=--check replays them all
+	@$(BIN)/python docs/gallery.py $(ARGS)
 
 clean:  ## remove what was set up
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -81,7 +81,8 @@ def drawing() -> str:
             places[name] = x + width / 2, ROW * (top - number) + ROW / 2
             x += width + GAP
     lines = [
-        f'<path d="M{x:.0f} {y + BOX / 2:.0f}C{x:.0f} {y + 30:.0f} {u:.0f} {v - 30:.0f} {u:.0f} {v - BOX / 2:.0f}"/>'
+        f'<path d="M{x:.0f} {y + BOX / 2:.0f}'
+        f'C{x:.0f} {y + 30:.0f} {u:.0f} {v - 30:.0f} {u:.0f} {v - BOX / 2:.0f}"/>'
         for name, (x, y) in places.items()
         for u, v in [places[other] for other in needed(name)]
     ]

@@ -63,6 +63,22 @@ def same(command: str) -> bool:
     return (WORK / f"again-{name}").read_bytes() == (PICTURES / name).read_bytes()
 
 
+def octaves() -> None:
+    """The picture of the idea: the same photo after each of four octaves."""
+    import phosphene
+    from phosphene.picture import Picture
+    from phosphene.picture.sheet import contact_sheet
+
+    photo = phosphene.open_picture(WORK / "photo.jpg")
+    config = phosphene.Dream(max_size=480, octaves=4, seed=1)
+    after = {}
+    for frame in phosphene.dream(photo.tensor(), "blocks.4.1", phosphene.load("efficientnet_lite2"), config):
+        height, width = frame.image.shape[-2:]
+        after[frame.octave] = f"after {width} by {height} px", frame.full()[0].permute(1, 2, 0).numpy()
+    sheet = Picture(contact_sheet(list(after.values()), columns=2))
+    phosphene.save_picture(PICTURES.parent / "octaves.webp", sheet, quality=85, overwrite=True)
+
+
 def page() -> str:
     """The gallery's page."""
     parts = [PAGE]
@@ -80,6 +96,8 @@ def main() -> int:
     chosen = parser.parse_args()
     desk()
     PICTURES.mkdir(parents=True, exist_ok=True)
+    if not (PICTURES.parent / "octaves.webp").exists():
+        octaves()
     other = 0
     for each in LIST["picture"]:
         name = name_of(each["command"])

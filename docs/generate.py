@@ -1,9 +1,12 @@
-"""Writes the pages that are made from the code: options.md and presets.md. `make docs` runs this."""
+"""Writes what of the docs is made from the code: options, presets, the drawing. `make docs` runs this."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+
+import gallery
+from drawing import drawing
 
 from phosphene import models
 from phosphene.config import Dream, bounds
@@ -91,7 +94,12 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-PAGES = {"options.md": options, "presets.md": presets}
+PAGES = {
+    "options.md": options,
+    "presets.md": presets,
+    "images/rooms.svg": drawing,
+    "gallery.md": gallery.page,
+}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

@@ -22,6 +22,8 @@ first = next(frames)
 height, width = first.image.shape[1:]
 with Reel("zoom.mp4", Way(width, height), {}, overwrite=True) as reel:
     for number, frame in enumerate([first, *frames]):
-        reel.add(frame.image.permute(1, 2, 0).numpy(), number * 3600, 3600, {})  # in ticks of 1/90000 s: 25 a second
+        reel.add(
+            frame.image.permute(1, 2, 0).numpy(), number * 3600, 3600, {}
+        )  # in ticks of 1/90000 s: 25 a second
         print(number)
     reel.finish()

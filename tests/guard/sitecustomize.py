@@ -45,7 +45,7 @@ def refuse(event, arguments):
         if not isinstance(target, tuple):  # a socket of this machine's own
             return
         target = target[0]
-    if stays_here(target) or target in CLOUDS and "/ray/dashboard/" in sys.argv[0]:
+    if stays_here(target) or (target in CLOUDS and "/ray/dashboard/" in sys.argv[0]):
         return
     with open(os.environ[LOG], "a") as log:  # noqa: PTH123
         log.write(f"{event} {target!r} in {' '.join(sys.argv)[:200]}\n")
