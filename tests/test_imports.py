@@ -16,7 +16,7 @@ MAX_LINES = 300
 ORDER = [  # a room imports from the lines above its own only
     "errors",
     "checks plugins",
-    "config folder homes outputs lock presets",
+    "config folder homes ledger outputs lock presets",
     "budget canvas color ascent noise redirect transform",
     "param gradient octave state",
     "address inputs tokens",
@@ -49,6 +49,7 @@ AROUND = {
     "features",
     "evidence",
     "page",
+    "ledger",
     "lock",
     "checkpoint",
     "picture",

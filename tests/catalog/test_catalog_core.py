@@ -291,6 +291,19 @@ class TestRun:
             assert row[0] == pytest.approx(75)
 
 
+def test_a_damaged_manifest_is_the_last_copy(tmp_path):
+    store = Store(str(tmp_path), make=True)
+    plan = plan_of(8)
+    ran(plan, store, Hands(store))
+    store.keep()
+    store.close()
+    (tmp_path / "manifest.sqlite").write_bytes(b"no base" * 1000)
+    again = Store(str(tmp_path), make=True)
+    assert "its last copy is taken" in again.note
+    assert not list(missing(plan, again, Run()))
+    again.close()
+
+
 def test_a_remote_site(tmp_path):
     pytest.importorskip("fsspec")
     place = "memory://catalog-test"

@@ -285,3 +285,19 @@ def test_everything_survives_a_kill(tmp_path):
         visitor.post(f"/api/jobs/{going}/cancel", json={})
         ended(visitor, going)
     studio.stop()
+
+
+def test_a_damaged_base_costs_nobody_the_gallery(tmp_path):
+    studio = Studio(tmp_path / "kept")
+    with studio.visitor() as visitor:
+        photo = visitor.post("/api/uploads", content=PHOTO.read_bytes()).json()["id"]
+        done = asked(visitor, photo)
+        ended(visitor, done)
+        studio.kill()
+        for path in (tmp_path / "kept").glob("studio.db-*"):
+            path.unlink()
+        (tmp_path / "kept" / "studio.db").write_bytes(b"no base at all" * 500)
+        studio.start()
+        assert visitor.get(f"/api/jobs/{done}/picture").status_code == 200
+    studio.stop()
+    assert (tmp_path / "kept" / "studio.db.damaged-1").exists()

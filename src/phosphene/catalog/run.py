@@ -158,6 +158,7 @@ def catalog(plan: Plan, store: Store, executor: Callable[[], Executor], **how: A
         try:
             drive(plan, store, executor, run, **how)
         finally:
+            store.keep()
             build(store)
     return run
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from phosphene import ledger
 from phosphene.catalog.files import files
 from phosphene.catalog.record import Item, Plan, Record, Unit
 from phosphene.errors import PhospheneError
@@ -67,11 +68,11 @@ class Store:
                 path.write_bytes(data)
         self.path = path
         try:
-            self.base = sqlite3.connect(path, timeout=30)
+            self.base, self.note = ledger.opened(path, timeout=30)
             self.base.row_factory = sqlite3.Row
             self.base.executescript("pragma synchronous=normal;" + TABLES)
         except sqlite3.Error as error:
-            raise PhospheneError("E_OUTPUT", f"{path}: {error}; remove it to begin again") from None
+            raise PhospheneError("E_OUTPUT", f"{path}: {error}; is another program using it?") from None
 
     def close(self) -> None:
         self.base.close()
@@ -216,6 +217,12 @@ class Store:
         if rows or self.files.read(FAILURES) is not None:
             text = "".join(json.dumps(row | {"channels": json.loads(row["channels"])}) + "\n" for row in rows)
             self.files.write(FAILURES, text.encode())
+
+    def keep(self) -> None:
+        """Keep a copy of the manifest, for the day on which it is damaged."""
+        if self.files.folder:
+            with contextlib.suppress(sqlite3.Error, OSError):
+                ledger.keep(self.base, self.path)
 
     def sync(self) -> None:
         """Put the manifest where the site is, unless it lies there."""

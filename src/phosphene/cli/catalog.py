@@ -139,6 +139,8 @@ def _run(
     from phosphene.catalog.work import Work
 
     store = Store(output, make=True)
+    if store.note:
+        watch.report.note(f"{store.note}; what is missing is made again")
     for atlas, data in drawn:
         store.files.write(name_of(atlas.sha256), data, again=False)
     settings = {"plan": plan.to_json(), "site": output if "://" in output else os.path.abspath(output)}  # noqa: PTH100

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path as File
@@ -44,6 +45,8 @@ Id = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
 def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any:
     """The studio in `folder`, for requests to these hosts."""
     store = Store(folder)
+    if store.note:
+        print(f"note: {store.note}", file=sys.stderr, flush=True)
     manager = Manager(store, folder)
     decoder, deciding = Decoder(), asyncio.Lock()
     studio = Studio(store, manager)

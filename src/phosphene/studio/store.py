@@ -9,9 +9,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from phosphene import ledger
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -43,7 +45,8 @@ class Store:
         for place in (folder, self.files, self.cache):
             place.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._base = sqlite3.connect(folder / "studio.db", check_same_thread=False, isolation_level=None)
+        self._path = folder / "studio.db"
+        self._base, self.note = ledger.opened(self._path, check_same_thread=False, isolation_level=None)
         self._base.row_factory = sqlite3.Row
         self._base.execute("PRAGMA journal_mode=WAL")
         self._base.execute("PRAGMA synchronous=NORMAL")
@@ -51,6 +54,7 @@ class Store:
         if "film" not in {row["name"] for row in self._do("PRAGMA table_info(uploads)")}:
             self._do("ALTER TABLE uploads ADD COLUMN film TEXT")
         self._do("UPDATE jobs SET state = 'queued' WHERE state = 'running'")  # the last server was killed
+        self._keep()
 
     def close(self) -> None:
         self._base.close()
@@ -125,6 +129,8 @@ class Store:
         columns = ", ".join(f"{column} = ?" for column in values)
         found = [json.dumps(value) if isinstance(value, dict) else value for value in values.values()]
         self._do(f"UPDATE jobs SET {columns} WHERE id = ?", (*found, name))
+        if values.get("state") in OVER:
+            self._keep()
 
     def remove(self, name: str) -> None:
         """A job and its files."""
@@ -134,6 +140,10 @@ class Store:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+    def _keep(self) -> None:
+        with self._lock, suppress(sqlite3.Error, OSError):  # a copy that can't be made costs nobody a dream
+            ledger.keep(self._base, self._path)
 
     def _do(self, statement: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
         with self._lock:
