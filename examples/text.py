@@ -9,7 +9,7 @@ import phosphene
 from phosphene.picture import Picture
 from phosphene.presets import VISUALIZE
 
-prompt = sys.argv[1] if len(sys.argv) > 1 else "a lighthouse in a storm"
+prompt = sys.argv[1] if len(sys.argv) > 1 else "a lighthouse"
 model = sys.argv[2] if len(sys.argv) > 2 else "hf:openai/clip-vit-base-patch32"
 
 try:

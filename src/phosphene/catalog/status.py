@@ -55,7 +55,7 @@ def running(place: str) -> bool:
 def _rate(store: Store, working: bool) -> float:
     """Of the last minutes, until now or, when nobody is at work, until the last item."""
     last = store.base.execute("select max(finished) from items").fetchone()[0] or 0.0
-    end = time.time() if working else last
+    end = max(time.time(), last) if working else last  # the clock may have been put back
     since = end - LATELY
     count, first = store.base.execute(
         "select sum(units), min(finished - seconds) from items where finished > ?", (since,)
