@@ -9,7 +9,7 @@ OUT    ?= dream.png
 SCALE  ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help dream studio test audit sbom lint format bench bench-full docs site gallery clean
+.PHONY: help dream studio test audit sbom lint format bench bench-full docs site gallery fuzz clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -50,6 +50,9 @@ sbom: $(READY)  ## write a software bill of materials: build/sbom.json
 format: $(READY)  ## put the code into its form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+fuzz: $(READY)  ## thousands of damaged pictures and films: a quarter of an hour
+	@$(BIN)/python -m fuzz $(ARGS)
 
 bench: $(READY)  ## measure the gradient beside the others; all: make bench-full
 	@$(BIN)/python -m benchmarks

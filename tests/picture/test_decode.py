@@ -1,7 +1,6 @@
 """What is in a file comes out as RGB floats: every kind of samples, from every format."""
 
 import hashlib
-import io
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,7 +15,7 @@ from picture_files import (
     alpha_levels,
     assert_same,
     chunk,
-    exif,
+    heic,
     levels,
     png,
     saved,
@@ -231,17 +230,6 @@ def test_a_wrong_ending_works_and_is_told(tmp_path):
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG"])
 def test_odd_sizes(kind, size):
     assert open_picture(saved(np.zeros((*size, 3), np.uint8), kind)).size == size
-
-
-def heic(orientation=1, bits=8):
-    pillow_heif = pytest.importorskip("pillow_heif", reason="pillow-heif is an extra")
-    file = io.BytesIO()
-    if bits == 8:
-        image = pillow_heif.from_pillow(Image.fromarray(RAMP))
-        image.save(file, quality=95, exif=exif(orientation).tobytes())
-    else:
-        pillow_heif.encode("RGB;16", (RAMP.shape[1], RAMP.shape[0]), DEEP.tobytes(), file, quality=95)
-    return file.getvalue()
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])

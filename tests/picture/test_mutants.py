@@ -3,86 +3,13 @@
 import io
 import random
 from contextlib import suppress
-from functools import cache
 
-import numpy as np
 import pytest
-from picture_files import DEEP, RAMP, built_in_profile, exif, refused, saved, srgb_profile, tiff
+from picture_files import RAMP, SEEDS, built_in_profile, mutant, refused, seed
 from PIL import Image
 
 from phosphene.errors import PhospheneError
-from phosphene.picture import Picture, open_picture, read_recipe
-from phosphene.picture.encode import encode
-
-ALPHA = np.linspace(0, 1, RAMP.shape[0] * RAMP.shape[1], dtype=np.float32).reshape(RAMP.shape[:2])
-
-
-def written(kind, bits=8, alpha=None):
-    floats = (RAMP / 255).astype(np.float32)
-    recipe = '{"seed": 1, "text": "ü€😀"}' * 3
-    return encode(Picture(floats, alpha, bits, srgb_profile()), kind, recipe=recipe)[0]
-
-
-IMAGE = Image.fromarray(RAMP)
-MORE = {"save_all": True, "append_images": [IMAGE.rotate(180)]}
-SEEDS = {
-    "png": lambda: written("png"),
-    "png with alpha": lambda: written("png", alpha=ALPHA),
-    "png of 16 bits": lambda: written("png", 16),
-    "png of 16 bits with alpha": lambda: written("png", 16, ALPHA),
-    "jpeg": lambda: written("jpeg"),
-    "webp": lambda: written("webp"),
-    "webp with alpha": lambda: written("webp", alpha=ALPHA),
-    "avif": lambda: written("avif"),
-    "avif with alpha": lambda: written("avif", alpha=ALPHA),
-    "tiff": lambda: written("tiff"),
-    "tiff with alpha": lambda: written("tiff", alpha=ALPHA),
-    "tiff of 16 bits": lambda: written("tiff", 16),
-    "gif": lambda: saved(IMAGE.quantize(32), "GIF", transparency=3),
-    "bmp": lambda: saved(IMAGE, "BMP"),
-    "palette": lambda: saved(IMAGE.quantize(32), "PNG"),
-    "cmyk": lambda: saved(IMAGE.convert("CMYK"), "JPEG"),
-    "exif": lambda: saved(IMAGE, "JPEG", exif=exif(6, gps=True), progressive=True),
-    "fax": lambda: saved(IMAGE.convert("1"), "TIFF", compression="group4"),
-    "tiles": lambda: tiff(DEEP, photometric="rgb", tile=(16, 16), compression="zlib"),
-    "floats": lambda: tiff((RAMP / 255).astype(np.float32), photometric="rgb"),
-    "lab": lambda: tiff(RAMP, photometric="cielab"),
-    "lab of 16 bits": lambda: tiff(DEEP, photometric="cielab"),
-    "moving gif": lambda: saved(IMAGE, "GIF", **MORE),
-    "moving png": lambda: saved(IMAGE, "PNG", **MORE),
-    "moving webp": lambda: saved(IMAGE, "WEBP", **MORE),
-    "mpo": lambda: saved(IMAGE, "MPO", **MORE),
-    "pages": lambda: tiff(np.stack([RAMP] * 3), photometric="rgb", compression="zlib"),
-}
-"""A file of every kind that goes its own way through the decoders."""
-
-
-@cache
-def seed(name):
-    return SEEDS[name]()
-
-
-def mutant(data, rng):
-    """`data` with one thing wrong, or a few: flipped bits, bytes lost or put in, the end cut off."""
-    data = bytearray(data)
-    if rng.random() < 0.15:
-        return bytes(data[: rng.randrange(len(data))])
-    for _ in range(1 if rng.random() < 0.6 else rng.randrange(2, 20)):
-        place = rng.randrange(
-            len(data) if rng.random() < 0.5 else min(len(data), 300)
-        )  # headers are near the start
-        match rng.randrange(8):
-            case 0:
-                del data[place : place + rng.randrange(1, 9)]
-            case 1:
-                data[place:place] = rng.randbytes(rng.randrange(1, 9))
-            case 2:
-                data[place] = rng.choice((0, 1, 127, 128, 255))
-            case _:
-                data[place] ^= 1 << rng.randrange(8)
-        if not data:
-            break
-    return bytes(data)
+from phosphene.picture import open_picture, read_recipe
 
 
 @pytest.mark.parametrize("name", SEEDS)

@@ -1,0 +1,1 @@
+"""Damaged pictures and films of every format, made by script: `python -m fuzz`."""
