@@ -1,7 +1,7 @@
 """Thousands of damaged files, and what becomes of each.
 
-python -m fuzz [--mutants 1000] [--commands 50] [--only PART] [--write FILE]: exit code 1 where one wasn't
-either read or refused in one line. Every mutant is made of its kind and number, so that each can be made again.
+python -m fuzz [--mutants 1000] [--commands 50] [--only PART] [--write FILE]: exit code 1 where one was
+neither read nor refused in one line. A mutant is made of its kind and number, and so can be made again.
 """
 
 from __future__ import annotations
