@@ -24,6 +24,7 @@ from phosphene import ledger
 from phosphene.catalog.files import files
 from phosphene.catalog.record import Item, Plan, Record, Unit
 from phosphene.errors import PhospheneError
+from phosphene.picture import atomic
 
 TABLES = """
 create table if not exists networks(  -- one, or several of a merged catalog
@@ -59,7 +60,8 @@ class Store:
             )
         if self.files.folder:
             if make:
-                self.files.folder.mkdir(parents=True, exist_ok=True)
+                with atomic.reported(place):
+                    self.files.folder.mkdir(parents=True, exist_ok=True)
             path = self.files.folder / MANIFEST
         else:
             name = hashlib.sha256(place.encode()).hexdigest()[:16]
