@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ import psutil  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).resolve().parents[1]
 STORE = 80_000_000  # bytes, of each
+TRIES = 3
 QUIET = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -58,8 +59,22 @@ class Raylets:
 def raylets(count: int = 3, path: str = "", gpus: int = 0) -> Iterator[Raylets]:
     """A cluster of `count` nodes of one processor each; `path` is added to its workers' PYTHONPATH.
 
-    The second node says that it has `gpus`, whether or not there are any.
+    The second node says that it has `gpus`, whether or not there are any. On a busy machine a node may be too
+    slow for Ray, which then gives up: it is tried again.
     """
+    for left in reversed(range(TRIES)):
+        with ExitStack() as stack:
+            found = stack.enter_context(_begun(count, path, gpus))
+            if found is None and left:
+                continue
+            if found is None:
+                raise RuntimeError("no cluster came up")
+            yield found
+            return
+
+
+@contextmanager
+def _begun(count: int, path: str, gpus: int) -> Iterator[Raylets | None]:
     folder = tempfile.mkdtemp(prefix="r8", dir="/tmp")  # sockets' names must be short
     search = [str(ROOT / "src"), str(ROOT), path, os.environ.get("PYTHONPATH", "")]
     holder = subprocess.Popen(
@@ -79,9 +94,7 @@ def raylets(count: int = 3, path: str = "", gpus: int = 0) -> Iterator[Raylets]:
     try:
         assert holder.stdout and holder.stdin
         line = holder.stdout.readline()
-        if not line:
-            raise RuntimeError("no cluster came up")
-        yield Raylets(**json.loads(line), folder=folder)
+        yield Raylets(**json.loads(line), folder=folder) if line else None
     finally:
         with suppress(OSError):
             assert holder.stdin

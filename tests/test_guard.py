@@ -13,7 +13,7 @@ LOG = Path(os.environ["TESTS_NETWORK_LOG"])
 ASK = """
 import urllib.request
 try:
-    urllib.request.urlopen("http://192.0.2.1/", timeout=1)
+    urllib.request.urlopen("http://203.0.113.77/", timeout=1)
 except Exception:
     pass
 """
@@ -29,10 +29,10 @@ def asked():
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda: socket.create_connection(("192.0.2.1", 80), timeout=1),
+        lambda: socket.create_connection(("203.0.113.77", 80), timeout=1),
         lambda: socket.getaddrinfo("example.org", 80),
         lambda: socket.gethostbyname("example.org"),
-        lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"?", ("192.0.2.1", 53)),
+        lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"?", ("203.0.113.77", 53)),
     ],
     ids=["connect", "getaddrinfo", "gethostbyname", "sendto"],
 )
@@ -40,12 +40,12 @@ def asked():
 def test_it_notices_what_is_swallowed(ask):
     with suppress(OSError):
         ask()
-    assert "192.0.2.1" in (text := asked()) or "example.org" in text
+    assert "203.0.113.77" in (text := asked()) or "example.org" in text
 
 
 def test_it_notices_other_processes():
     subprocess.run([sys.executable, "-c", ASK], check=True)
-    assert "192.0.2.1" in asked()
+    assert "203.0.113.77" in asked()
 
 
 def test_this_machine_may_be_reached():
