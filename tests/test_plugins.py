@@ -72,6 +72,7 @@ def test_a_word_of_another_package_and_its_recipe(site, tmp_path, photo):
     alone = run(site, tmp_path, "replay", "a.png", "-o", "c.png", installed=False)
     assert alone.returncode == 2
     assert "there is no word 'loudest'" in alone.stderr
+    assert "made with inks 1.0, not installed here" in alone.stderr
     assert not (tmp_path / "c.png").exists()
 
 
@@ -92,6 +93,11 @@ def test_a_source_of_another_package(site, tmp_path, photo):
     preparation = ("--model", "stripes:8", "--mean", "0.5", "--std", "0.5", "--objective", "0:3")
     done = run(site, tmp_path, "dream", photo, "-o", "stripes.png", *preparation, *QUICK)
     assert done.returncode == 0, done.stderr
+    again = run(site, tmp_path, "replay", "stripes.png", "-o", "again.png")
+    assert again.returncode == 2
+    assert "E_MODEL: the recipe names 'stripes:8', which is code to run" in again.stderr
+    again = run(site, tmp_path, "replay", "stripes.png", "-o", "again.png", "--model", "stripes:8")
+    assert again.returncode == 0, again.stderr
     wrong = run(site, tmp_path, "layers", "stripes:many")
     assert wrong.returncode == 2
     assert "E_PLUGIN: the source 'stripes' of inks 1.0: ValueError" in wrong.stderr
@@ -109,6 +115,23 @@ def test_a_package_that_cannot_be_imported(monkeypatch):
     with pytest.raises(PhospheneError, match=r"the objective 'thing' of .*ModuleNotFoundError") as caught:
         parse("thing(3)")
     assert caught.value.code == "E_PLUGIN"
+
+
+def test_a_package_that_wants_to_end_the_program(program):
+    program("objective", lambda: sys.exit(3))
+    with pytest.raises(PhospheneError, match="SystemExit"):
+        parse("thing()")
+
+
+def test_a_network_of_a_package_is_named_by_its_user_only(program, monkeypatch):
+    program("source", lambda name: nn.Conv2d(3, 4, 3))
+    from phosphene import models, settings
+
+    with pytest.raises(PhospheneError, match="PHOSPHENE_MODEL names 'thing:x', which is code to run"):
+        settings.gather({}, environment={"PHOSPHENE_MODEL": "thing:x"})
+    with pytest.raises(PhospheneError, match="which is code to run"):
+        models.refuse_files("thing:x", "the request")
+    assert settings.gather({"model": "thing:x"}, environment={}).dream.model == "thing:x"
 
 
 @pytest.fixture

@@ -125,7 +125,7 @@ def plugged(name: str) -> tuple[str, Callable[..., Objective]]:
             found = build(*bound.args, **bound.kwargs)
         except PhospheneError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise plugins.refused("objective", name, f"{type(error).__name__}: {error}") from error
         if not isinstance(found, Objective):
             raise plugins.refused("objective", name, f"it gave {found!r:.80}, expected an Objective")

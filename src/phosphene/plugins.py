@@ -52,7 +52,7 @@ def load(kind: str, name: str) -> Any:
     elif name in installed(kind):
         try:
             found = installed(kind)[name].load()
-        except Exception as error:  # whatever somebody else's code does
+        except (Exception, SystemExit) as error:  # whatever somebody else's code does
             raise refused(kind, name, f"{type(error).__name__}: {error}") from error
     else:
         return None

@@ -148,6 +148,12 @@ def installed(package: str) -> str:
         return ""
 
 
+def missing(recorded: Software) -> list[str]:
+    """Packages of others that had a part in a picture and aren't installed: 'inks 1.0'."""
+    told = recorded.plugins.split(", ") if recorded.plugins else []
+    return [one for one in told if one != "this program" and not installed(one.rpartition(" ")[0] or one)]
+
+
 def differences(recorded: Software) -> list[str]:
     """What is other software here than what made a picture: 'torch 2.10.0, here 2.15.0'."""
     then, now = recorded.model_dump(), software().model_dump()

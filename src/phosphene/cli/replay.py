@@ -111,7 +111,14 @@ def _same_pictures(recipe: Recipe, changes: dict[str, Any]) -> None:
     if "objective" not in changes and recipe.dream.objective:
         from phosphene.expression import parse
 
-        for path in parse(recipe.dream.objective).files:
+        try:
+            found = parse(recipe.dream.objective)
+        except PhospheneError as error:
+            if gone := recipes.missing(recipe.software):
+                why = f"{error}; it was made with {', '.join(gone)}, not installed here"
+                raise PhospheneError("E_RECIPE", why) from None
+            raise
+        for path in found.files:
             _same_file(path, recipe.files.get(path, ""), "--objective", recipes.sha256_of)
 
 

@@ -48,7 +48,8 @@ def find(name: str) -> Model:
 
 def refuse_code(name: str, where: str) -> None:
     """E_MODEL for a network that is the user's own code, where somebody else may have written its name."""
-    if name.partition(":")[0].strip().lower() == "python":
+    source = name.partition(":")[0].strip() if ":" in name else ""
+    if source.lower() == "python" or (source not in SOURCES and source in sources.known()):
         raise PhospheneError(
             "E_MODEL",
             f"{where} names {name[:200]!r}, which is code to run; "
@@ -108,7 +109,8 @@ def load(
 
     built = preprocess.applied(_built(name, file, user), user, files.said(file), name, file)
     known = {field: value for field, value in vars(built).items() if field not in ("exact", "notes")}
-    own = built.text is None and not name.startswith("python:")  # nobody else has it
+    source = name.partition(":")[0] if ":" in name else ""
+    own = built.text is None and (not source or source in SOURCES.keys() - {"python"})  # nobody else has it
     return Lens(
         **known,
         name=name,

@@ -43,7 +43,7 @@ def added(source: str, rest: str, weights: str) -> Built:
         made = make(rest)
     except PhospheneError:
         raise
-    except Exception as error:  # whatever somebody else's code does
+    except (Exception, SystemExit) as error:  # whatever somebody else's code does
         raise plugins.refused("source", source, f"{type(error).__name__}: {error}") from error
     if not isinstance(made, nn.Module | Lens):
         raise plugins.refused(
