@@ -8,6 +8,7 @@ what phosphene has itself.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -16,7 +17,7 @@ from phosphene.errors import PhospheneError
 
 GROUPS = {"objective": "phosphene.objectives", "param": "phosphene.params", "source": "phosphene.sources"}
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-used: set[str] = set()  # packages, with their versions, of which something was loaded
+used: dict[tuple[str, str], str] = {}  # what was loaded by kind and name, and whose it is
 _of_this_program: dict[tuple[str, str], Any] = {}
 
 
@@ -56,8 +57,21 @@ def load(kind: str, name: str) -> Any:
             raise refused(kind, name, f"{type(error).__name__}: {error}") from error
     else:
         return None
-    used.add(added(kind)[name])
+    used[kind, name] = added(kind)[name]
     return found
+
+
+def behind(param: str, model: str, objective: str) -> str:
+    """The packages that had a part in a dream with these settings: 'inks 1.0, swirls 1.2'."""
+    named: dict[str, Callable[[str], bool]] = {
+        "param": param.__eq__,
+        "source": f"{model}:".startswith,
+        "objective": objective.__contains__,
+    }
+    marks = {"param": "", "source": ":", "objective": "("}
+    return ", ".join(
+        sorted({whose for (kind, name), whose in used.items() if named[kind](f"{name}{marks[kind]}")})
+    )
 
 
 def refused(kind: str, name: str, why: str) -> PhospheneError:

@@ -127,8 +127,8 @@ def _dream(values: Any) -> Dream:
         raise PhospheneError("E_PARAM", f"recipe: {explain(error)}") from None
 
 
-def software() -> Software:
-    """The software that runs now."""
+def software(dream: Dream | None = None) -> Software:
+    """The software that runs now, with the packages of others that have a part in `dream`."""
     return Software(
         phosphene=installed("phosphene"),
         python=platform.python_version(),
@@ -136,7 +136,7 @@ def software() -> Software:
         timm=installed("timm"),
         numpy=installed("numpy"),
         platform=f"{platform.system()} {platform.machine()}"[:200],
-        plugins=", ".join(sorted(plugins.used))[:200],
+        plugins=plugins.behind(dream.param, dream.model, dream.objective)[:200] if dream else "",
     )
 
 
@@ -150,14 +150,21 @@ def installed(package: str) -> str:
 
 def missing(recorded: Software) -> list[str]:
     """Packages of others that had a part in a picture and aren't installed: 'inks 1.0'."""
-    told = recorded.plugins.split(", ") if recorded.plugins else []
-    return [one for one in told if one != "this program" and not installed(one.rpartition(" ")[0] or one)]
+    return [one for one in _told(recorded) if not installed(one.rpartition(" ")[0] or one)]
+
+
+def _told(recorded: Software) -> list[str]:
+    return [one for one in recorded.plugins.split(", ") if one not in ("", "this program")]
 
 
 def differences(recorded: Software) -> list[str]:
     """What is other software here than what made a picture: 'torch 2.10.0, here 2.15.0'."""
-    then, now = recorded.model_dump(), software().model_dump()
-    return [f"{name} {then[name] or '(none)'}, here {now[name]}" for name in then if then[name] != now[name]]
+    then, now = (each.model_dump(exclude={"plugins"}) for each in (recorded, software()))
+    found = [f"{name} {then[name] or '(none)'}, here {now[name]}" for name in then if then[name] != now[name]]
+    for package, _, made in (one.rpartition(" ") for one in _told(recorded)):
+        if installed(package) != made:
+            found.append(f"{package} {made}, here {installed(package) or '(none)'}")
+    return found
 
 
 def sha256_of(name: str | Path) -> str:

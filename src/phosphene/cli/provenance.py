@@ -34,7 +34,7 @@ def recipe_for(
         files={names.get(name, name): sha256 for name, sha256 in setup.files.items()},
         interrupted=until,
         deterministic=setup.deterministic,
-        software=recipe.software(),
+        software=recipe.software(dream),
     )
 
 
@@ -59,7 +59,7 @@ def visualized(work: Work, numbers: Sequence[int], image: int) -> recipe.Recipe:
         start=recipe.Start(width=width, height=height, image=image, batch=len(numbers) if work.mosaic else 0),
         weights_sha256=work.lens.weights_sha256,
         files={name: recipe.sha256_of(name) for name in joined.files},
-        software=recipe.software(),
+        software=recipe.software(work.dream.but(objective=joined.text)),
     )
 
 

@@ -64,7 +64,7 @@ def identity(first: Mapping[str, Any], dream: Dream, setup: Setup) -> dict[str, 
         "objective": setup.objective.text,
         "weights' SHA-256": setup.lens.weights_sha256,
         **{f"{name}'s SHA-256": sha256 for name, sha256 in setup.files.items()},
-        **recipe.software().model_dump(),
+        **recipe.software(dream).model_dump(),
     }
 
 

@@ -110,7 +110,7 @@ def saved(made: Made, last: Frame, target: Path) -> None:
         weights_sha256=made.lens.weights_sha256,
         files=made.files,
         interrupted=stopped,
-        software=recipe.software(),
+        software=recipe.software(made.dream),
     ).to_text()
     if made.photo is not None:
         picture = made.photo.with_tensor(last.full())
