@@ -87,6 +87,9 @@ def test_a_param_of_another_package(site, tmp_path):
     alone = run(site, tmp_path, *command[:4], "x.png", *command[5:], installed=False)
     assert alone.returncode == 2
     assert "param is 'ink', expected one of pixel, fourier" in alone.stderr
+    shown = run(site, tmp_path, "show", "ink.png", installed=False)
+    assert shown.returncode == 2
+    assert shown.stderr.rstrip().endswith("it was made with inks 1.0")
 
 
 def test_a_source_of_another_package(site, tmp_path, photo):

@@ -108,7 +108,15 @@ class Recipe(_Part):
                 "E_RECIPE", "the recipe has no input: neither a photo nor noise to start from"
             )
         try:
-            return cls.model_validate({**values, "dream": _dream(values.get("dream"))}, strict=True)
+            dream = _dream(values.get("dream"))
+        except PhospheneError as error:
+            software = values.get("software")
+            told = software.get("plugins") if isinstance(software, dict) else ""
+            if not isinstance(told, str) or not told:
+                raise
+            raise PhospheneError(error.code, f"{error}; it was made with {told[:200]}") from None
+        try:
+            return cls.model_validate({**values, "dream": dream}, strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(str(part)[:80] for part in first["loc"]) or "recipe"
