@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import EntryPoint
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from torch import nn
 import phosphene
 from docs_pages import ROOT, snippets
 from phosphene import Dream, PhospheneError, plugins
+from phosphene.cli import main
 from phosphene.expression import parse
 from phosphene.param import Param
 
@@ -41,10 +43,27 @@ def site(tmp_path_factory):
     return place
 
 
-def run(place, folder, *arguments, installed=True):
-    paths = [str(place)] if installed else []
+@pytest.fixture
+def typed(monkeypatch, tmp_path, capfd, site):
+    """`typed("dream", …)`: the command line in this process, with the package or without."""
+    monkeypatch.chdir(tmp_path)
+
+    def typed(*arguments, installed=True):
+        with monkeypatch.context() as patch:
+            if installed:
+                patch.syspath_prepend(site)
+            plugins.installed.cache_clear()
+            code = main(list(arguments))
+            plugins.installed.cache_clear()
+        out, err = capfd.readouterr()
+        return SimpleNamespace(returncode=code, stdout=out, stderr=err)
+
+    return typed
+
+
+def run(place, folder, *arguments):
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([*paths, str(ROOT / "src"), os.environ["PYTHONPATH"]]),
+        "PYTHONPATH": os.pathsep.join([str(place), str(ROOT / "src"), os.environ["PYTHONPATH"]]),
         "OMP_NUM_THREADS": "1",
     }
     command = [sys.executable, "-m", "phosphene", *map(str, arguments)]
@@ -61,50 +80,50 @@ def photo(tmp_path):
 QUICK = ("--octaves", "1", "--steps", "2", "--seed", "1")
 
 
-def test_a_word_of_another_package_and_its_recipe(site, tmp_path, photo):
+def test_a_word_of_another_package_and_its_recipe(site, typed, tmp_path, photo):
     words = "0.5*loudest(blocks.2.1, power=3) - 0.1*tv()"
     done = run(site, tmp_path, "dream", photo, "-o", "a.png", "--objective", words, *QUICK)
     assert done.returncode == 0, done.stderr
-    recipe = json.loads(run(site, tmp_path, "show", "a.png", "--json").stdout)
+    recipe = json.loads(typed("show", "a.png", "--json").stdout)
     assert recipe["software"]["plugins"] == "inks 1.0"
-    assert run(site, tmp_path, "replay", "a.png", "-o", "b.png").returncode == 0
+    assert typed("replay", "a.png", "-o", "b.png").returncode == 0
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    alone = run(site, tmp_path, "replay", "a.png", "-o", "c.png", installed=False)
+    alone = typed("replay", "a.png", "-o", "c.png", installed=False)
     assert alone.returncode == 2
     assert "there is no word 'loudest'" in alone.stderr
     assert "made with inks 1.0, not installed here" in alone.stderr
     assert not (tmp_path / "c.png").exists()
 
 
-def test_a_param_of_another_package(site, tmp_path):
+def test_a_param_of_another_package(typed, tmp_path):
     command = ["visualize", "efficientnet_lite0", "blocks.2.1:7", "-o", "ink.png", "--param", "ink"]
     command += ["--size", "48", "--steps", "3", "--octaves", "2", "--seed", "1"]
-    done = run(site, tmp_path, *command)
+    done = typed(*command)
     assert done.returncode == 0, done.stderr
     pixels = np.asarray(Image.open(tmp_path / "ink.png").convert("RGB")).astype(int)
     assert pixels.std() > 1
     assert (pixels[..., 0] == pixels[..., 2]).all()
-    alone = run(site, tmp_path, *command[:4], "x.png", *command[5:], installed=False)
+    alone = typed(*command[:4], "x.png", *command[5:], installed=False)
     assert alone.returncode == 2
     assert "param is 'ink', expected one of pixel, fourier" in alone.stderr
-    shown = run(site, tmp_path, "show", "ink.png", installed=False)
+    shown = typed("show", "ink.png", installed=False)
     assert shown.returncode == 2
     assert shown.stderr.rstrip().endswith("it was made with inks 1.0")
 
 
-def test_a_source_of_another_package(site, tmp_path, photo):
+def test_a_source_of_another_package(typed, photo):
     preparation = ("--model", "stripes:8", "--mean", "0.5", "--std", "0.5", "--objective", "0:3")
-    done = run(site, tmp_path, "dream", photo, "-o", "stripes.png", *preparation, *QUICK)
+    done = typed("dream", photo, "-o", "stripes.png", *preparation, *QUICK)
     assert done.returncode == 0, done.stderr
-    again = run(site, tmp_path, "replay", "stripes.png", "-o", "again.png")
+    again = typed("replay", "stripes.png", "-o", "again.png")
     assert again.returncode == 2
     assert "E_MODEL: the recipe names 'stripes:8', which is code to run" in again.stderr
-    again = run(site, tmp_path, "replay", "stripes.png", "-o", "again.png", "--model", "stripes:8")
+    again = typed("replay", "stripes.png", "-o", "again.png", "--model", "stripes:8")
     assert again.returncode == 0, again.stderr
-    wrong = run(site, tmp_path, "layers", "stripes:many")
+    wrong = typed("layers", "stripes:many")
     assert wrong.returncode == 2
     assert "E_PLUGIN: the source 'stripes' of inks 1.0: ValueError" in wrong.stderr
-    told = run(site, tmp_path, "doctor").stdout
+    told = typed("doctor").stdout
     assert "source stripes" in told
     assert "inks 1.0" in told
 
