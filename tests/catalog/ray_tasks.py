@@ -2,7 +2,7 @@
 
 `python ray_tasks.py ADDRESS FOLDER COUNT SECONDS [WHAT:NUMBER …]` makes FOLDER/NUMBER.txt for each number
 that has none, and prints one line of JSON for each item that came to its end. WHAT is kill (always), once,
-error, or both: it waits until there was an item on either kind of worker.
+error, or both: it waits until either kind of worker had an item that it doesn't die of.
 """
 
 import hashlib
@@ -27,13 +27,13 @@ class Files:
     def do(self, item):
         number, what = item["number"], item["what"]
         self.log("begin", number)
-        (self.folder / f"{self.device}.seen").touch()
-        while what == "both" and len(list(self.folder.glob("*.seen"))) < 2:
-            time.sleep(0.05)
         if what == "error":
             raise ValueError("never does")
         if what == "kill" or (what == "once" and not self.mark(number)):
             os.kill(os.getpid(), signal.SIGKILL)
+        (self.folder / f"{self.device}.seen").touch()
+        while what == "both" and len(list(self.folder.glob("*.seen"))) < 2:
+            time.sleep(0.05)
         time.sleep(self.seconds)
         part = self.folder / f"{number}.part{os.getpid()}"
         part.write_text(hashlib.sha256(str(number).encode()).hexdigest())
