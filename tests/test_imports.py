@@ -271,6 +271,19 @@ def test_costs_no_torch(code):
     assert not loaded & {"torch", "torchvision", "timm", "PIL", "pyvips", "numpy", "rich.progress", "cv2"}
 
 
+@pytest.mark.parametrize("param", ["pixel", "fourier", "laplacian", "cppn", "maco"])
+def test_a_picture_costs_no_compiler(param):
+    """Which is seconds and 200 MB, and comes with PyTorch's classes of optimisers, among others."""
+    loaded = in_a_fresh_python(
+        "import phosphene\n"
+        f"settings = phosphene.Dream(param={param!r}, steps=1, octaves=1)\n"
+        "lens = phosphene.load('efficientnet_lite0')\n"
+        "next(phosphene.visualize('blocks.0.0:1', lens, settings, size=32))"
+    )
+    assert "phosphene.engine" in loaded
+    assert not loaded & {"torch._dynamo", "torch._inductor", "sympy", "timm", "matplotlib"}
+
+
 class TestPublicNames:
     def test_all_can_be_imported(self):
         for name in phosphene.__all__:

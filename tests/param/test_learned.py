@@ -7,7 +7,8 @@ import torch
 from phosphene.canvas import Held
 from phosphene.errors import PhospheneError
 from phosphene.param import PARAMS, Learned
-from phosphene.param.learned import OPTIMIZERS, scattered
+from phosphene.param.learned import scattered
+from phosphene.param.optimizer import OPTIMIZERS
 
 
 def learned(kind="fourier", optimizer="", size=(16, 20), count=1, **how):
@@ -59,7 +60,7 @@ def test_moments_grow_with_the_picture():
     canvas = climbed(learned("laplacian", "adam"), 4)
     grown = canvas.resized((32, 40))
     for name, values in grown.param.named_parameters():
-        state = grown.optimizer.state[values]
+        state = grown.optimizer.moments[name]
         assert state["exp_avg"].shape == values.shape and state["step"] == 4
         assert bool((state["exp_avg_sq"] >= 0).all()) and bool(state["exp_avg_sq"].any()), name
 

@@ -9,6 +9,7 @@ from numpy.random import RandomState
 from torch import Tensor, nn
 
 from phosphene.param.base import EDGE, Param, normal
+from phosphene.param.optimizer import Optimizer
 
 LAYERS, WIDTH = 8, 24
 REACH = math.sqrt(3)  # coordinates of the shorter side run from -REACH to REACH
@@ -56,9 +57,9 @@ class Cppn(Param):
         """By Adam, from noise that is always the same: as near as so few numbers come to a picture."""
         self.scatter([RandomState(0) for _ in range(self.count)])
         target = torch.logit(image.clamp(EDGE, 1 - EDGE))
-        climber = torch.optim.Adam(self.parameters(), FIT_RATE)
+        climber = Optimizer("adam", dict(self.named_parameters()), FIT_RATE)
         for _ in range(FIT_STEPS):
-            climber.zero_grad()
+            climber.clear()
             (torch.sigmoid(self._values()) - torch.sigmoid(target)).square().mean().backward()  # type: ignore[no-untyped-call]
             climber.step()
 

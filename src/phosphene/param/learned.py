@@ -13,8 +13,8 @@ from phosphene.canvas import Canvas, Held
 from phosphene.errors import PhospheneError
 from phosphene.param.backdrop import backdrop, over
 from phosphene.param.base import Param
+from phosphene.param.optimizer import Optimizer
 
-OPTIMIZERS = ("ascent", "adam", "nadam")
 State = dict[str, Tensor]
 OPAQUE = 0.9
 
@@ -41,7 +41,7 @@ class Learned:
         self.name = optimizer or param.optimizer
         self.rate = rate or param.rate
         self.average = average
-        self.optimizer = _optimizer(self.name, param, self.rate)
+        self.optimizer = Optimizer(self.name, dict(param.named_parameters()), self.rate)
         self.mean: State = {}  # of all steps' parameters, as far as `average` wants it
         self._planes: Tensor | None = None
         self._image: Tensor | None = None
@@ -81,13 +81,13 @@ class Learned:
         assert isinstance(change, Held)
         self()
         assert self._image is not None and self._planes is not None
-        self.optimizer.zero_grad()
-        if self.param.planes == 4:
-            opacity = self._planes[:, 3:]
-            pull = self.transparency * change.image.abs().mean((1, 2, 3), keepdim=True).expand_as(opacity)
-            torch.autograd.backward([self._image, opacity], [-change.image, pull])
-        else:
-            self._image.backward(-change.image)  # type: ignore[no-untyped-call]
+        self.optimizer.clear()
+        with torch.enable_grad():  # a sum, because `backward` with a gradient imports sympy
+            loss = (self._image * -change.image).sum()
+            if self.param.planes == 4:
+                pull = self.transparency * change.image.abs().mean((1, 2, 3), keepdim=True)
+                loss = loss + (self._planes[:, 3:] * pull).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
         if self.name == "ascent":
             for values in self.param.parameters():
                 assert values.grad is not None
@@ -104,22 +104,21 @@ class Learned:
 
     def slower(self) -> None:
         """Half the rate, after a step that went too far."""
-        for group in self.optimizer.param_groups:
-            group["lr"] /= 2
+        self.optimizer.rate /= 2
 
     def kept(self) -> State:
         """All that `restore` needs to come back here: a copy."""
         state = {f"param.{name}": values for name, values in self._parameters().items()}
         state |= {f"mean.{name}": values for name, values in self.mean.items()}
         state["taken."] = torch.tensor(self.taken)
-        for name, values in self.param.named_parameters():
-            for moment, number in self.optimizer.state.get(values, {}).items():
-                state[f"{moment}.{name}"] = torch.as_tensor(number).detach().clone()
+        for name, moments in self.optimizer.moments.items():
+            state |= {f"{moment}.{name}": values.clone() for moment, values in moments.items()}
         return state
 
     def restore(self, state: State) -> None:
         """Go back to what `kept` gave. E_PARAM where it is another param's."""
         named, self.mean = dict(self.param.named_parameters()), {}
+        moments: dict[str, State] = {}
         for key, values in state.items():
             moment, _, name = key.partition(".")
             if moment == "taken" and values.dim() == 0:
@@ -135,7 +134,8 @@ class Learned:
                 self.mean[name] = values.to(named[name].device)
             else:
                 where = "cpu" if values.dim() == 0 else named[name].device
-                self.optimizer.state[named[name]][moment] = values.to(where).clone()
+                moments.setdefault(name, {})[moment] = values.to(where).clone()
+        self.optimizer.moments = moments
         self._image = self._planes = None
 
     def saved(self, good: State) -> State:
@@ -173,14 +173,12 @@ class Learned:
             param, self.name, self.rate, self.average, transparency=self.transparency, seed=self.seed
         )
         other.taken = self.taken
-        for name, values in self.param.named_parameters():
-            for moment, number in self.optimizer.state.get(values, {}).items():
-                if isinstance(number, Tensor) and number.dim():
-                    number = self.param.carried(name, number, size)
-                    number = number.clamp_min(0) if moment == "exp_avg_sq" else number
-                other.optimizer.state[param.get_parameter(name)][moment] = (
-                    number.clone() if isinstance(number, Tensor) else number
-                )
+        for name, moments in self.optimizer.moments.items():
+            for moment, values in moments.items():
+                if values.dim():
+                    values = self.param.carried(name, values, size)
+                    values = values.clamp_min(0) if moment == "exp_avg_sq" else values
+                other.optimizer.moments.setdefault(name, {})[moment] = values.clone()
         return other
 
 
@@ -192,11 +190,3 @@ def opaque(image: Tensor) -> Tensor:
 def scattered(param: Param, seed: int, numbers: Sequence[int]) -> None:
     """Start `param` from noise: each picture from that of its number, the same in any batch."""
     param.scatter([RandomState([seed, number]) for number in numbers])
-
-
-def _optimizer(name: str, param: Param, rate: float) -> torch.optim.Optimizer:
-    kinds: dict[str, Any] = {"ascent": torch.optim.SGD, "adam": torch.optim.Adam, "nadam": torch.optim.NAdam}
-    if name not in kinds:
-        raise PhospheneError("E_PARAM", f"optimizer is {name!r}, expected one of {', '.join(OPTIMIZERS)}")
-    made: torch.optim.Optimizer = kinds[name](param.parameters(), lr=rate)
-    return made
