@@ -34,6 +34,16 @@ def no_network():
         pytest.fail(f"no network in tests:\n{asked}", pytrace=False)
 
 
+@pytest.fixture(autouse=True)
+def no_plugins_left():
+    """What a test, or a snippet of the docs, adds to this process isn't there for the next."""
+    yield
+    from phosphene import plugins
+
+    plugins._of_this_program.clear()
+    plugins.used.clear()
+
+
 @pytest.fixture
 def one_thread():
     """Small networks are quickest on one thread, above all on a busy machine."""

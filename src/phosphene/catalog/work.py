@@ -7,7 +7,7 @@ import hashlib
 import platform
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -37,16 +37,25 @@ POINTS = np.linspace(0, 1, 257)
 
 
 class Work:
-    """The task of a catalog: `plan` as JSON, and the site that its results are put into."""
+    """The task of a catalog: `plan` as JSON, and the site that its results are put into, where atlases'
+    charts are, unless they are given.
+    """
 
-    def __init__(self, plan: str, site: str, device: str = "", threads: int = 0) -> None:
+    def __init__(
+        self,
+        plan: str,
+        site: str,
+        device: str = "",
+        threads: int = 0,
+        charts: Mapping[str, bytes] | None = None,
+    ) -> None:
         if threads:
             torch.set_num_threads(threads)
         self.plan = Plan.from_json(plan)
         self.noise = self.plan.noise if not device else self.plan.noise.but(device=device)
         self.dream = self.plan.dream.but(device=self.noise.device)
         self.lens = models.of(self.noise)
-        self.files = files(site)
+        self.files, self.charts = files(site), charts or {}
         self.known: dict[int, Image] = {}
         self.bytes = 0
 
@@ -101,7 +110,7 @@ class Work:
 
     def _chart(self, name: str) -> Chart:
         sha256 = next(one.sha256 for one in self.plan.atlases if one.layer == layer_of(name))
-        data = self.files.read(name_of(sha256))
+        data = self.charts.get(sha256) or self.files.read(name_of(sha256))
         if data is None:
             raise PhospheneError("E_INPUT", f"{name_of(sha256)} is missing; the same command makes it again")
         return Chart.from_bytes(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
@@ -109,7 +110,9 @@ def catalog(
     if dry_run or budget:
         from phosphene.catalog import estimate
 
-        found = estimate.estimate(plan, lens, hire)
+        spent = time.monotonic() - watch.began
+        charts = {atlas.sha256: data for atlas, data in drawn}
+        found = estimate.estimate(plan, lens, hire, charts, spent)
         if budget:
             plan, found = estimate.fitting(plan, found, budget)
         watch.estimate(plan, found)

@@ -25,6 +25,7 @@ class Watch:
 
     def __init__(self, talk: Talk) -> None:
         self.report = Report(events=talk.json, quiet=talk.quiet, verbose=talk.verbose)
+        self.began = time.monotonic()
         self.bar: Any = None
         self.shown: dict[str, float] = {}
 
@@ -72,7 +73,8 @@ class Watch:
                 f"{failed} failed; see {output}/failures.jsonl; --retry-failed tries them once more"
             )
         values = {"made": run.made, "failed": failed, "left": run.left}
-        self.report.done(output, **values, seconds=time.monotonic() - run.began, peak_bytes=_peak())
+        seconds = time.monotonic() - self.began
+        self.report.done(output, **values, seconds=seconds, peak_bytes=_peak())
 
     def estimate(self, plan: Plan, found: Estimate) -> None:
         if self.report.events:
