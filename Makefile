@@ -31,7 +31,7 @@ studio: $(READY)  ## the page in the browser: dream, watch, keep
 	@$(BIN)/phosphene studio
 
 test: $(READY)  ## run the tests
-	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(READY)  ## style and types
 	@$(BIN)/ruff check .

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -14,6 +15,7 @@ settings.register_profile("untimed", deadline=None, suppress_health_check=[Healt
 settings.load_profile("untimed")
 
 
+WORKER = 3 * 2**30  # bytes, of a process of tests and what it begins
 GUARD = Path(__file__).parent / "guard"
 if "PYTEST_XDIST_WORKER" in os.environ:  # several at once: threads that wait for each other would spin
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -22,6 +24,12 @@ atexit.register(shutil.rmtree, LOG.parent, ignore_errors=True)
 os.environ["TESTS_NETWORK_LOG"] = str(LOG)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(GUARD), os.environ.get("PYTHONPATH")]))
 importlib.import_module("guard.sitecustomize")
+
+
+def pytest_xdist_auto_num_workers(config):
+    """One more than there are processors, as a third of the time is waiting, if there is memory for it."""
+    room = psutil.virtual_memory().available // WORKER
+    return max(1, min((os.cpu_count() or 1) + 1, room, 4))
 
 
 @pytest.fixture(autouse=True)

@@ -113,7 +113,7 @@ NETWORK = {"socket", "ssl", "urllib", "urllib3", "http", "ftplib", "smtplib", "x
     *("requests", "httpx", "aiohttp", "websockets", "huggingface_hub", "torch.hub"),
 }
 SERVES = {"cli/studio.py", "studio/client.py", "studio/networks.py", "studio/safety.py"}  # on this machine
-JOINS = {"catalog/cluster.py"}  # whatever cluster it is told to
+JOINS = {"catalog/cluster.py", "catalog/pulse.py"}  # whatever cluster it is told to
 NEVER_IN_THE_CORE = {"logging", "asyncio", "threading", "multiprocessing", "subprocess", "ray", "warnings"}
 
 

@@ -2,7 +2,8 @@
 
 `python ray_tasks.py ADDRESS FOLDER COUNT SECONDS [WHAT:NUMBER …]` makes FOLDER/NUMBER.txt for each number
 that has none, and prints one line of JSON for each item that came to its end. WHAT is kill (always), once,
-error, or both: it waits until either kind of worker had an item that it doesn't die of.
+error, or both: it waits until either kind of worker had an item that it doesn't die of. A cluster without a
+head is given up after a second.
 """
 
 import hashlib
@@ -52,10 +53,12 @@ class Files:
 def main(address, folder, count, seconds, *special):
     from ray_tasks import Files  # by its name, not as __main__.Files
 
+    from phosphene.catalog import pulse
     from phosphene.catalog.cluster import Cluster
     from phosphene.catalog.executor import Failure
     from phosphene.catalog.tries import outcomes
 
+    pulse.SILENCE = 1.0
     kinds = {number: what for what, _, number in (one.partition(":") for one in special)}
     missing = [n for n in range(int(count)) if not Path(folder, f"{n}.txt").exists()]
     items = [{"number": n, "what": kinds.get(str(n), "")} for n in missing]

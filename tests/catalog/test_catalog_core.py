@@ -349,16 +349,29 @@ def test_a_remote_site_that_refuses(monkeypatch, error, code):
 
 
 def test_a_driver_killed_in_the_middle(tmp_path):
-    """SIGKILL of worker and driver; the next run ends with the keys and the pictures of a quiet one."""
+    """SIGTERM, then SIGKILL of worker and driver; the next run ends with the keys and the pictures of a quiet
+    one.
+    """
     command = [sys.executable, "-m", "phosphene", "catalog", "efficientnet_lite0", "--layers", "conv_stem"]
-    command += ["--units", "0:24", "--size", "32", "--steps", "2", "--crops", "32", "--workers", "1"]
+    command += ["--units", "0:24", "--size", "32", "--steps", "8", "--crops", "32", "--workers", "1"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     broken, quiet = tmp_path / "broken", tmp_path / "quiet"
-    driver = subprocess.Popen(
-        [*command, "-o", str(broken), "--json"], env=environment, stdout=subprocess.PIPE
-    )
-    for _ in range(3):
-        driver.stdout.readline()
+
+    def begun(lines):
+        driver = subprocess.Popen(
+            [*command, "-o", str(broken), "--json"], env=environment, stdout=subprocess.PIPE
+        )
+        for _ in range(lines):
+            driver.stdout.readline()
+        return driver
+
+    asked = begun(2)
+    asked.terminate()
+    told = [json.loads(line) for line in asked.communicate(timeout=120)[0].splitlines()]
+    assert asked.returncode == 143
+    assert told[-1]["event"] == "end" and told[-1]["left"] > 0 and told[-1]["left"] + told[-1]["made"] == 48
+    assert (broken / "index.html").exists() and status(str(broken))["done"] == told[-1]["made"]
+    driver = begun(2)
     for child in Path(f"/proc/{driver.pid}/task/{driver.pid}/children").read_text().split():
         os.kill(int(child), signal.SIGKILL)
     driver.send_signal(signal.SIGKILL)

@@ -240,7 +240,7 @@ def test_a_poison_item_ends_after_three_tries_and_nothing_else(cluster, tmp_path
 @real
 def test_a_killed_driver_goes_on_with_what_is_missing(cluster, tmp_path):
     out = tmp_path / "out"
-    killed = driver(cluster, out, 12, 0.5)
+    killed = driver(cluster, out, 12, 1)
     until(lambda: len(made(out)) >= 3)
     os.kill(until(cluster.workers)[0], signal.SIGKILL)
     until(lambda: len(made(out)) >= 5)
@@ -287,7 +287,7 @@ def test_photos_are_those_of_one_thread(cluster, tmp_path):
 @pytest.mark.slow
 def test_a_catalog_is_that_of_one_worker(cluster, tmp_path):
     """A worker and the driver are killed: the same units, keys and pictures."""
-    what = ["--layers", "blocks.0.0", "--size", "32", "--steps", "2", "--kinds", "noise"]
+    what = ["--layers", "blocks.0.0,blocks.1.0", "--size", "32", "--steps", "4", "--kinds", "noise"]
     spread = ["-m", "phosphene", "catalog", "efficientnet_lite0", *what, "-o"]
     code, _, err = ended(begun(*spread, "alone", "--workers", "1", cwd=tmp_path))
     assert code == 0, err
@@ -313,7 +313,7 @@ def test_a_catalog_is_that_of_one_worker(cluster, tmp_path):
 
 @real
 def test_a_lost_node_costs_no_item(cluster, tmp_path):
-    """The last of these: the cluster has two nodes afterwards."""
+    """The cluster has two nodes afterwards."""
     out = tmp_path / "out"
     running = driver(cluster, out, 12, 1)
     until(lambda: len(made(out)) >= 3)
@@ -321,3 +321,21 @@ def test_a_lost_node_costs_no_item(cluster, tmp_path):
     found = results(running)
     assert len(found) == 12 and not any("failure" in one for one in found.values())
     assert logged(out, "end") == dict.fromkeys(range(12), 1)
+
+
+@real
+def test_a_lost_head_ends_the_run(cluster, tmp_path):
+    """The last of these: there is no cluster afterwards."""
+    out = tmp_path / "out"
+    running = driver(cluster, out, 60, 1)
+    until(lambda: made(out))
+    (head,) = (p for p in psutil.process_iter(["name", "cmdline"]) if is_head(p.info, cluster.folder))
+    head.kill()
+    code, _, err = ended(running)
+    assert code == 1 and 0 < len(made(out)) < 60
+    last = err.strip().splitlines()[-1]
+    assert "its head doesn't answer any more; what is made stays, the same command goes on" in last
+
+
+def is_head(info, folder):
+    return "gcs_server" in (info["name"] or "") and any(folder in part for part in info["cmdline"] or ())

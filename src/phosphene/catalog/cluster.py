@@ -21,13 +21,13 @@ from typing import Any
 
 from phosphene.catalog.crews import Crew, crews_for
 from phosphene.catalog.executor import Failure, told
+from phosphene.catalog.pulse import Pulse, answers, none_at
 from phosphene.errors import PhospheneError
 
 AUTO = "auto"
 STARTS = 3  # deaths of a worker while it starts, in a row, after which there is none
 MOVES = 5  # lost nodes after which an item is taken for their end
 PATIENCE = 0.5  # s that `wait` waits at most before it gives its caller the word
-ANSWER = 10.0  # s that a cluster has to be heard of
 STORE = 200_000_000  # bytes of a local cluster's object store, which holds no pictures
 QUIET = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
@@ -96,6 +96,7 @@ class Cluster:
     ) -> None:
         self.ray = imported()
         self.mine = joined(self.ray, address, workers * threads)
+        self.pulse, self.lost = _pulse(self.ray), False
         self.settings, self.threads = dict(settings), threads
         self.starts = 0  # workers that died while they started, since one didn't
         self.moves: dict[int, int] = {}
@@ -114,8 +115,13 @@ class Cluster:
     def wait(self) -> Iterator[tuple[Any, Any]]:
         """What has been done, after half a second at most; nothing if that was nothing.
 
-        Raises what kept the workers from starting if none is left.
+        Raises what kept the workers from starting if none is left, and E_WORKER where the cluster is gone.
         """
+        try:
+            self.pulse.check()
+        except PhospheneError:
+            self.lost = True
+            raise
         pending = {hand.starting or hand.doing: hand for hand in self.hands if hand.starting or hand.doing}
         if not pending:
             return
@@ -128,10 +134,10 @@ class Cluster:
 
     def close(self) -> None:
         """End the workers, whatever they are at, and a cluster that was begun for them."""
-        for hand in self.hands:
+        for hand in self.hands if not self.lost else ():
             self.ray.kill(hand.actor)
         self.hands.clear()
-        if self.mine:
+        if self.mine or self.lost:
             self.ray.shutdown()
 
     def __enter__(self) -> Cluster:
@@ -229,7 +235,7 @@ def joined(ray: Any, address: str, cpus: int = 0) -> bool:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         if place:
-            _answers(place)
+            answers(place)
         ray.init(
             address=place or "local",
             log_to_driver=False,
@@ -239,12 +245,21 @@ def joined(ray: Any, address: str, cpus: int = 0) -> bool:
     except PhospheneError:
         raise
     except Exception as error:  # a raylet that is too slow to come up is a bare Exception
-        raise _none_at(place or "local", _line(error)) from None
+        raise none_at(place or "local", _line(error)) from None
     finally:
         if threading.current_thread() is threading.main_thread():  # Ray puts its own in their place
             for number, handler in before.items():
                 signal.signal(number, handler)
     return True
+
+
+def _pulse(ray: Any) -> Pulse:
+    """Of the cluster that was joined."""
+    from ray._private import worker
+
+    node = worker.global_worker.node
+    door = str(getattr(node, "raylet_socket_name", "") or "") if os.name == "posix" else ""
+    return Pulse(ray.get_runtime_context().gcs_address, door)
 
 
 def running() -> str:
@@ -259,27 +274,10 @@ def running() -> str:
         return named
     found = read_ray_address() if named != "local" else ""
     try:
-        _answers(found or "")
+        answers(found or "")
     except PhospheneError:  # it has ended
         return ""
     return str(found)
-
-
-def _answers(address: str) -> None:
-    """E_DEVICE where nobody does: Ray itself would try for minutes."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER).close()
-    except ValueError:
-        raise _none_at(address, "that is no HOST:PORT") from None
-    except OSError as error:
-        raise _none_at(address, _line(error)) from None
-
-
-def _none_at(address: str, why: str) -> PhospheneError:
-    return PhospheneError(
-        "E_DEVICE", f"--ray {address[:200]}: {why}; give the HOST:PORT of a cluster that runs, or auto"
-    )
 
 
 def _line(error: BaseException) -> str:
