@@ -17,7 +17,7 @@ VISUALIZE: dict[str, Any] = {
 }
 
 # Beyond that, for a param: found by looking
-FOR_PARAM: dict[str, dict[str, Any]] = {"pixel": {"smooth": 1.5}}
+FOR_PARAM: dict[str, dict[str, Any]] = {"pixel": {"smooth": 1.5}, "cppn": {"transforms": "none"}}
 
 # How a frame of a `zoom` differs from a dream: it goes on from a picture that is dreamed on already
 ZOOM: dict[str, Any] = {"steps": 4, "step_size": 1.5}

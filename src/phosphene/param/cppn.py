@@ -13,6 +13,7 @@ from phosphene.param.optimizer import Optimizer
 
 LAYERS, WIDTH = 8, 24
 REACH = math.sqrt(3)  # coordinates of the shorter side run from -REACH to REACH
+LIVELY = 1.6  # of the deeper layers in the beginning, beside lucid: found by looking
 FIT_STEPS, FIT_RATE = 400, 0.01
 
 
@@ -23,7 +24,7 @@ class Cppn(Param):
     twice as many channels; the last layer starts at zero, a grey picture.
     """
 
-    rate = 0.01
+    rate = 0.005
 
     def __init__(self, count: int, size: tuple[int, int], planes: int = 3) -> None:
         super().__init__(count, size, planes)
@@ -51,7 +52,8 @@ class Cppn(Param):
         with torch.no_grad():
             for layer in range(LAYERS):
                 weight = self.get_parameter(f"weight_{layer}")
-                weight.copy_(normal(randoms, *weight.shape[1:]) / math.sqrt(weight.shape[2]))
+                gain = LIVELY if layer else 1.0
+                weight.copy_(gain * normal(randoms, *weight.shape[1:]) / math.sqrt(weight.shape[2]))
 
     def fit(self, image: Tensor) -> None:
         """By Adam, from noise that is always the same: as near as so few numbers come to a picture."""
