@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 		{ echo "python's venv is missing; on Debian and Ubuntu: apt-get install python3-venv"; exit 2; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@echo "setting up $(VENV): a few minutes the first time"
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[dev]'
 	@touch $(READY)
 
 dream: $(READY)  ## dream the shipped photo (or PHOTO=yours.jpg OUT=dream.png)
