@@ -85,7 +85,7 @@ def page() -> str:
     for each in LIST["picture"]:
         name = name_of(each["command"])
         parts.append(f"## {each['title']}\n\n![{each['title']}](images/gallery/{name})\n")
-        parts.append(f"```text\n{each['command']}\n```\n")
+        parts.append(f"```bash\n{each['command']}\n```\n")
     return "\n".join(parts)
 
 

@@ -111,6 +111,30 @@ def test_a_param_of_another_package(typed, tmp_path):
     assert shown.stderr.rstrip().endswith("it was made with inks 1.0")
 
 
+def test_a_catalog_depends_on_whose_param_and_network_it_is(typed, site, monkeypatch, tmp_path):
+    from phosphene import models
+    from phosphene.catalog import plan
+    from phosphene.catalog.record import items
+
+    def keys(version, kind, param="ink"):
+        metadata = site / "inks-1.0.dist-info" / "METADATA"
+        metadata.write_text(f"Metadata-Version: 2.1\nName: inks\nVersion: {version}\n")
+        plugins.installed.cache_clear()
+        noise = Dream(param=param, model="stripes:4", mean="0.5", std="0.5", objective="0", seed=1)
+        lens = models.of(noise)
+        made = plan.make(lens, noise, Dream(), pattern="0", wanted=[kind])
+        return [key for item in items(made) for key in item.keys]
+
+    monkeypatch.syspath_prepend(site)
+    try:
+        assert keys("1.0", "noise") == keys("1.0", "noise") != keys("1.1", "noise")
+        assert keys("1.0", "photos") != keys("1.1", "photos")
+        assert keys("1.0", "noise", "fourier") != keys("1.1", "noise", "fourier")
+    finally:
+        keys("1.0", "photos")
+        plugins.installed.cache_clear()
+
+
 def test_a_source_of_another_package(typed, photo):
     preparation = ("--model", "stripes:8", "--mean", "0.5", "--std", "0.5", "--objective", "0:3")
     done = typed("dream", photo, "-o", "stripes.png", *preparation, *QUICK)
@@ -126,6 +150,9 @@ def test_a_source_of_another_package(typed, photo):
     told = typed("doctor").stdout
     assert "source stripes" in told
     assert "inks 1.0" in told
+    listed = typed("models").stdout
+    assert "stripes:…" in listed and "inks 1.0" in listed
+    assert '"name": "stripes:", "package": "inks 1.0"' in typed("models", "--json").stdout
 
 
 def bad(monkeypatch, kind, value):

@@ -7,12 +7,13 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from phosphene import evidence
+from phosphene import evidence, plugins
 from phosphene.catalog.record import KINDS, Atlas, Layer, Plan
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
 from phosphene.layers import Row, maps
 from phosphene.lens import Lens
+from phosphene.param import kind_of
 from phosphene.recipe import file_sha256, software
 
 MATTERS = ("phosphene", "torch", "timm")  # of the software: told, but no part of a key
@@ -120,7 +121,18 @@ def make(
         picture=picture,
         photo=file_sha256(picture) if picture else "",
         software={name: known[name] for name in MATTERS},
+        plugins=others(noise),
     )
+
+
+def others(settings: Dream) -> dict[str, str]:
+    """The packages of others that a picture depends on, with their versions: `{"param": "inks 1.0"}`."""
+    kind_of(settings.param)  # loads it, or says what is wrong
+    found = {
+        "param": plugins.behind(settings.param, "", ""),
+        "model": plugins.behind("", settings.model, ""),
+    }
+    return {name: package for name, package in found.items() if package}
 
 
 def fingerprint(lens: Lens) -> str:

@@ -79,6 +79,7 @@ class Plan(BaseModel):
     picture: str = ""  # the photo that is dreamed
     photo: str = ""
     software: dict[str, str] = {}
+    plugins: dict[str, str] = {}  # by setting, `param` or `model`, the package that its value comes from
 
     @property
     def units(self) -> int:
@@ -148,6 +149,9 @@ def _depends(plan: Plan, kind: str) -> dict[str, Any]:
     found: dict[str, Any] = {"format": FORMAT, "model": plan.model, "weights": plan.weights_sha256}
     found["kind"] = kind
     leave = ELSEWHERE | NEVER
+    theirs = {"model"} if kind in ("photos", "dream") else {"model", "param"}
+    if others := {name: package for name, package in plan.plugins.items() if name in theirs}:
+        found["plugins"] = others
     if kind == "photos":
         return found | {
             "dream": plan.noise.model_dump(mode="json", include=NETWORK),

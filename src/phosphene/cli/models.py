@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
+from phosphene import plugins
 from phosphene.cli.commands import COMMANDS
 from phosphene.cli.flags import Talk
 from phosphene.cli.report import Report
@@ -27,6 +28,8 @@ def models(*, talk: Talk = Talk()) -> None:  # noqa: B008
         report = Report(events=True)
         for model in registry.available():
             report.event("model", **vars(model), **whereabouts(model))
+        for name, package in plugins.added("source").items():
+            report.event("source", name=f"{name}:", package=package)
         for name, (summary, settings) in PRESETS.items():
             report.event("preset", name=name, summary=summary, settings=settings)
         return
@@ -40,6 +43,10 @@ def models(*, talk: Talk = Talk()) -> None:  # noqa: B008
         print(
             "\nWeights that aren't here are got with `phosphene models pull NAME`, or given with --weights."
         )
+    if added := plugins.added("source"):
+        print()
+        rows = [(f"{name}:…", package) for name, package in added.items()]
+        print_table(("--model", "package"), rows, "Networks of other packages")
     print()
     print_table(("--preset", "what it does"), [(name, text) for name, (text, _) in PRESETS.items()], "Looks")
 
