@@ -63,6 +63,27 @@ def test_crops_are_windows_of_each_image():
     assert bool((slopes.view(5, 2) * torch.tensor([1, -1]) > 0).all())  # image i's are i, i + N, …
 
 
+def test_a_window_is_a_part_of_the_picture():
+    random = RandomState([0, 0])
+    side = round(20 * random.uniform(0.4, 0.9))
+    top, left = random.randint(20 - side + 1), random.randint(31 - side + 1)
+    part = IMAGE.numpy()[..., top : top + side, left : left + side]
+    at = np.clip((np.arange(20) + 0.5) * side / 20 - 0.5, 0, side - 1)
+    rows, columns = np.meshgrid(at, at, indexing="ij")
+    for image, found in zip(part, one("window(0.4, 0.9)").numpy(), strict=True):
+        for plane, got in zip(image, found, strict=True):
+            assert np.allclose(got, ndimage.map_coordinates(plane, [rows, columns], order=1), atol=1e-5)
+
+
+def test_windows_go_everywhere_in_every_size():
+    row = torch.arange(31.0).expand(1, 3, 20, 31) / 31
+    found = [transform.drawn(transform.parse("window(0.2, 1)"), [3, 0, n], 1)(row) for n in range(200)]
+    low, high = (np.array([float(extreme(each)) for each in found]) for extreme in (torch.min, torch.max))
+    assert all(each.shape == (1, 3, 20, 20) for each in found)
+    assert low.min() < 1 / 31 and high.max() > 29 / 31
+    assert (high - low).min() < 5 / 31 and (high - low).max() > 18 / 31
+
+
 def test_noise_and_color():
     random = RandomState([0, 0])
     expected = IMAGE.numpy() + random.normal(0, 0.1, (3, 20, 31))
@@ -73,7 +94,7 @@ def test_noise_and_color():
 
 
 @pytest.mark.parametrize(
-    "text", [transform.STANDARD, transform.CROPS, "each standard", "color(0.1), noise(0)"]
+    "text", [transform.STANDARD, transform.CROPS, transform.WINDOWS, "each standard", "color(0.1), noise(0)"]
 )
 def test_differentiable_by_value(text):
     x = IMAGE[:1].double().requires_grad_()

@@ -1,7 +1,7 @@
-"""The spectrum of natural photos, as `phosphene.param.maco` has it: exponents and deviations.
+"""The spectrum of natural photos, as `phosphene.param.maco` has it: its exponents.
 
 Of scikit-image's astronaut, chelsea, coffee and rocket, in the channels that `uncolored` gives: the slope
-of log amplitude against log frequency, rings of equal width in log f, Hann window; and the deviation.
+of log amplitude against log frequency, rings of equal width in log f, Hann window.
 """
 
 from __future__ import annotations
@@ -34,15 +34,13 @@ def slopes(channels: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    found, spread = [], []
+    found = []
     for photo in PHOTOS:
         image = torch.from_numpy(photo()).float().permute(2, 0, 1)[None] / 255
         channels = uncolored(image.clamp(MARGIN, 1 - MARGIN))[0].numpy()
         found.append(slopes(channels))
-        spread.append(channels.std((1, 2)))
-        print(photo.__name__, found[-1].round(2), spread[-1].round(2))
+        print(photo.__name__, found[-1].round(2))
     print("EXPONENT =", tuple([round(float(x), 2) for x in np.median(found, 0)]))
-    print("SPREAD =", tuple([round(float(x), 2) for x in np.median(spread, 0)]))
 
 
 if __name__ == "__main__":

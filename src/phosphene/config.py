@@ -148,7 +148,7 @@ class Dream(BaseModel, metaclass=_Told):
     transforms: str = Field(
         "none",
         max_length=2000,
-        description="random changes before the network looks: standard, none, or a list such as jitter(8)",
+        description="random changes before the network looks: standard, windows, none, or such as jitter(8)",
     )
     clip: bool = Field(True, description="keep pixels between black and white after every step")
     notebook_edges: bool = Field(

@@ -22,7 +22,7 @@ from phosphene.frame import Frame
 from phosphene.lens import Lens
 from phosphene.noise import GREY, Noise
 from phosphene.objective import Objective, batch
-from phosphene.presets import FOR_PARAM, VISUALIZE
+from phosphene.presets import VISUALIZE, visualization
 
 SHARE = 0.6  # of the memory there is, for a batch's gradient
 MOST = {"cpu": 8, "cuda": 64}  # pictures: more at once take no less time each
@@ -48,7 +48,7 @@ class Seen:
 def visualize(
     objectives: Sequence[Objective | str] | Objective | str,
     lens: Lens,
-    config: Dream = Dream(**VISUALIZE),  # noqa: B008
+    config: Dream | None = None,
     *,
     size: int | Size = 224,
     photo: Tensor | None = None,
@@ -57,11 +57,13 @@ def visualize(
     """The picture of each objective, `size` px (or height and width), in the order in which they are done.
 
     They grow from noise, which is the same for all, or from `photo` `[3, H, W]`. `batch` is how many
-    are made at once; 0 = as many as memory and the device's speed allow. Raises as `dream` does, but a
+    are made at once; 0 = as many as memory and the device's speed allow. `config` is that of
+    `features.settings(*objectives)` unless it is given. Raises as `dream` does, but a
     unit that nothing excites only has a note.
     """
     given = [objectives] if isinstance(objectives, Objective | str) else list(objectives)
     bound = [read(one).bind(lens) for one in given]
+    config = config or settings(*bound)
     height, width = size if isinstance(size, Sequence) and len(size) == 2 else (size, size)
     height_width = checks.whole("size", height, 1), checks.whole("size", width, 1)
     checks.whole("batch", batch)
@@ -225,6 +227,7 @@ def units(text: str, lens: Lens) -> list[str]:
     return [f"{layer}:{number}" for number in range(low, high + 1)]
 
 
-def settings(**changes: Any) -> Dream:
-    """The settings of `visualize`, those of the param among them, with changes."""
-    return Dream(**VISUALIZE).but(**(FOR_PARAM.get(changes.get("param", ""), {}) | changes))
+def settings(*objectives: Objective | str, **changes: Any) -> Dream:
+    """The settings of `visualize` for these objectives, those of the param among them, with changes."""
+    texts = [one if isinstance(one, str) else one.text for one in objectives]
+    return Dream(**visualization(changes.get("param", ""), texts)).but(**changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from phosphene.errors import PhospheneError
@@ -16,8 +17,12 @@ VISUALIZE: dict[str, Any] = {
     "smooth": 0.0,
 }
 
-# Beyond that, for a param: found by looking
-FOR_PARAM: dict[str, dict[str, Any]] = {"pixel": {"smooth": 1.5}, "cppn": {"transforms": "none"}}
+# Beyond that, for a param, and for classes, whose things are to be whole and of every size: found by looking
+FOR_PARAM: dict[str, dict[str, Any]] = {
+    "pixel": {"smooth": 1.5, "laplacian": 3},
+    "cppn": {"transforms": "none"},
+}
+FOR_CLASSES: dict[str, Any] = {"transforms": "windows"}
 
 # How a frame of a `zoom` differs from a dream: it goes on from a picture that is dreamed on already
 ZOOM: dict[str, Any] = {"steps": 4, "step_size": 1.5}
@@ -58,6 +63,12 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
         {"objective": "blocks.4.1", "laplacian": 2, "smooth": 0.8, "steps": 12},
     ),
 }
+
+
+def visualization(param: str = "", objectives: Sequence[str] = ()) -> dict[str, Any]:
+    """What `visualize` has by default with this param, where all these objectives are of classes or not."""
+    of_classes = bool(objectives) and all("class:" in one for one in objectives)
+    return VISUALIZE | (FOR_CLASSES if of_classes else {}) | FOR_PARAM.get(param, {})
 
 
 def preset(name: str) -> dict[str, Any]:

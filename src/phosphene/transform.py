@@ -24,8 +24,9 @@ Transform = Callable[[Tensor, Randoms], Tensor]
 
 GREY = 0.5
 STANDARD = "pad(12), jitter(8), scale(0.9, 1.1), rotate(10), jitter(4)"
+WINDOWS = "pad(16), window(0.3, 1), rotate(10), noise(0.06)"
 CROPS = "crops(8), noise(0.08)"
-NAMED = {"none": "", "standard": STANDARD, "crops": CROPS}
+NAMED = {"none": "", "standard": STANDARD, "windows": WINDOWS, "crops": CROPS}
 STEP = re.compile(r"\s*([a-z]+)\s*\(([^()]*)\)\s*(?:,|$)")
 
 
@@ -101,6 +102,29 @@ def crops(count: float, size: float = 0.0) -> Transform:
     return cut
 
 
+def window(low: float, high: float) -> Transform:
+    """A square window, its side `low` to `high` of the picture's shorter one, anywhere, resized to that."""
+    _within("window", low, 0.05, 1)
+    _within("window", high, low, 1)
+
+    def drawn(random: RandomState, height: int, width: int) -> tuple[int, int, int]:
+        length = round(min(height, width) * random.uniform(low, high))
+        return random.randint(height - length + 1), random.randint(width - length + 1), length
+
+    def cut(image: Tensor, randoms: Randoms) -> Tensor:
+        side = min(image.shape[-2:])
+        windows = _drawn(randoms, lambda random: drawn(random, *image.shape[-2:]))
+        windows = windows if len(windows) > 1 else windows * len(image)
+        return torch.cat(
+            [
+                _resized(one[None, :, top : top + length, left : left + length], side)
+                for one, (top, left, length) in zip(image, windows, strict=True)
+            ]
+        )
+
+    return cut
+
+
 def noise(deviation: float) -> Transform:
     """Normal noise of that deviation, added to every pixel."""
     _within("noise", deviation, 0, 1)
@@ -134,6 +158,7 @@ WORDS: dict[str, tuple[str, Callable[..., Transform]]] = {
     "scale": ("LOW, HIGH", scale),
     "rotate": ("DEGREES", rotate),
     "crops": ("COUNT, SIZE", crops),
+    "window": ("LOW, HIGH", window),
     "noise": ("DEVIATION", noise),
     "color": ("AMOUNT", color),
 }

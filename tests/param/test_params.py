@@ -54,7 +54,7 @@ def test_fourier_by_value(size):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_maco_by_value(size):
-    from phosphene.param.maco import EXPONENT, SPREAD
+    from phosphene.param.maco import EXPONENT
 
     param = scattered("maco", size, 1)
     height, width = size
@@ -67,8 +67,7 @@ def test_maco_by_value(size):
     magnitude[:, 0, 0] = 0
     channels = np.fft.irfft2(magnitude * np.exp(1j * phase), s=size)
     channels = (channels - channels.mean((1, 2), keepdims=True)) / channels.std((1, 2), keepdims=True)
-    expected = colored(channels * np.array(SPREAD[:3])[:, None, None])
-    assert np.allclose(param()[0].detach().numpy(), expected, atol=1e-4)
+    assert np.allclose(param()[0].detach().numpy(), colored(channels), atol=1e-4)
 
 
 def test_maco_keeps_its_magnitudes():

@@ -16,7 +16,7 @@ from phosphene.cli.flags import OUTPUT, DreamFlags, Sources, Talk, given, option
 from phosphene.cli.watching import Watch
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
-from phosphene.presets import FOR_PARAM, VISUALIZE
+from phosphene.presets import VISUALIZE, visualization
 
 if TYPE_CHECKING:
     from phosphene.catalog.executor import Executor
@@ -172,7 +172,7 @@ def _settings(typed: dict[str, Any], sources: Sources, size: int) -> tuple[Dream
     def gathered(base: dict[str, Any]) -> Dream:
         return settings.gather(typed, look=sources.preset, config=sources.config, base=base).dream
 
-    noise = gathered(VISUALIZE | FOR_PARAM.get(gathered(VISUALIZE).param, {}))
+    noise = gathered(visualization(gathered(VISUALIZE).param))
     noise = noise.but(seed=noise.seed or 0)
     return noise, Dream(**{name: getattr(noise, name) for name in ALIKE}, max_size=2 * size)
 

@@ -18,7 +18,7 @@ from phosphene.cli.flags import DreamFlags, Sources, Talk, given, option
 from phosphene.cli.report import Report
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
-from phosphene.presets import FOR_PARAM, VISUALIZE
+from phosphene.presets import VISUALIZE, visualization
 
 if TYPE_CHECKING:
     from phosphene.evidence import Photos
@@ -72,8 +72,9 @@ def visualize(
     """What units want to see, from noise, and their activation beside that on natural photos."""
     began = time.monotonic()
     typed = given(flags) | {"model": plain(model)}
-    dream = with_seed(_settings(typed, sources))
-    wanted = [plain(one) for one in objectives] or ([dream.objective] if "objective" in typed else [])
+    named = [plain(one) for one in objectives]
+    dream = with_seed(_settings(typed, sources, named or [str(typed.get("objective", ""))]))
+    wanted = named or ([dream.objective] if "objective" in typed else [])
     if not wanted:
         raise PhospheneError("E_PARAM", "no objective given; name one, such as LAYER:CHANNEL or 'LAYER:*'")
     if batch < 0:
@@ -107,13 +108,13 @@ def visualize(
     return interrupt.stop.code if interrupt.stop.signal else 0
 
 
-def _settings(typed: dict[str, Any], sources: Sources) -> Dream:
-    """With the defaults of the param that is chosen, wherever that was."""
+def _settings(typed: dict[str, Any], sources: Sources, objectives: list[str]) -> Dream:
+    """With the defaults of the objectives, and of the param that is chosen, wherever that was."""
 
     def gathered(base: dict[str, Any]) -> Dream:
         return settings.gather(typed, look=sources.preset, config=sources.config, base=base).dream
 
-    return gathered(VISUALIZE | FOR_PARAM.get(gathered(VISUALIZE).param, {}))
+    return gathered(visualization(gathered(VISUALIZE).param, objectives))
 
 
 def _check_together(variants: int, interpolate: int) -> None:

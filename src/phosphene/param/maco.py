@@ -11,16 +11,15 @@ from torch import Tensor, nn
 from phosphene.param.base import Param, colored, normal, uncolored
 from phosphene.param.fourier import frequencies, waves_of
 
-# Natural photos have amplitudes of about 1 / f^EXPONENT in each uncorrelated channel, and the channels
-# deviate by SPREAD: fitted by `python tools/spectrum.py` to the photos that scikit-image ships.
+# Natural photos have amplitudes of about 1 / f^EXPONENT in each uncorrelated channel: fitted by
+# `python tools/spectrum.py` to the photos that scikit-image ships.
 EXPONENT = (1.4, 1.35, 1.07, 1.4)  # the fourth, for opacity, as the first, which is mostly light
-SPREAD = (1.8, 1.99, 1.21, 1.8)
 
 
 class Maco(Param):
     """`phase` `[N, 3, H, W // 2 + 1]` in radians; called, phases with 1 / f^a as magnitudes.
 
-    Inverse rFFT, each channel to mean 0 and a natural photo's deviation, colours correlated, sigmoid.
+    Inverse rFFT, each channel to mean 0 and deviation 1, colours correlated, sigmoid.
     Magnitudes never change: such a picture can't be any picture.
     """
 
@@ -36,8 +35,7 @@ class Maco(Param):
     def forward(self) -> Tensor:
         waves = torch.polar(self.magnitude.expand_as(self.phase), self.phase)  # type: ignore[operator]
         channels = torch.fft.irfft2(waves, s=self.size, norm="ortho")
-        spread = torch.tensor(SPREAD[: self.planes]).to(channels).view(1, -1, 1, 1)
-        return colored(spread * standardised(channels))
+        return colored(standardised(channels))
 
     def scatter(self, randoms: list[RandomState]) -> None:
         """Normal phases of deviation π: with the paper's 1 all waves begin in step, a white corner."""

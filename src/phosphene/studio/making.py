@@ -83,7 +83,7 @@ def made_of(job: Mapping[str, Any], files: Path, load: Callable[[Dream], Lens]) 
 def settings_of(kind: str, settings: Mapping[str, Any]) -> Dream:
     """With the defaults of that kind of job."""
     if kind == "visualize":
-        return features.settings(**settings)
+        return features.settings(str(settings.get("objective", "")), **settings)
     return Dream(**(ZOOM if kind == "zoom" else {})).but(**settings)
 
 

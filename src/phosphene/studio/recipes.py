@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from phosphene.config import Dream
-from phosphene.presets import FOR_PARAM, VISUALIZE, ZOOM
+from phosphene.presets import ZOOM, visualization
 
 NAMES = {"dream": "dream.png", "visualize": "dream.png", "zoom": "dream.mp4", "video": "dream.mp4"}
 MOTION = {
@@ -23,7 +23,7 @@ MOTION = {
 def base(kind: str, settings: Mapping[str, Any]) -> Dream:
     """The defaults of that kind of job."""
     if kind == "visualize":
-        return Dream(**{**VISUALIZE, **FOR_PARAM.get(str(settings.get("param", "")), {})})
+        return Dream(**visualization(str(settings.get("param", "")), [str(settings.get("objective", ""))]))
     return Dream(**(ZOOM if kind == "zoom" else {}))
 
 
@@ -95,6 +95,7 @@ def python(kind: str, asked: Mapping[str, Any]) -> str:
     if kind == "visualize":
         size = asked.get("size") or 512
         start = ", photo=photo.tensor()[0]" if asked.get("name") else ""
+        arguments = ", ".join(filter(None, [repr(what), arguments]))
         lines = [
             "import phosphene",
             "from phosphene.features import settings",
