@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -205,6 +206,25 @@ def test_no_cluster_at_that_address(address):
     with pytest.raises(PhospheneError, match="HOST:PORT of a cluster") as caught:
         clusters.joined(clusters.imported(), address)
     assert caught.value.code == "E_DEVICE"
+
+
+@pytest.mark.parametrize("failures", [0, 1, 2])
+def test_a_machine_too_busy_for_a_cluster_is_asked_twice(monkeypatch, failures):
+    left, ended = [Exception("The current node timed out\nduring startup.")] * failures, []
+
+    def init(address, **_more):
+        assert address == "local"
+        if left:
+            raise left.pop()
+
+    ray = SimpleNamespace(is_initialized=lambda: False, init=init, shutdown=lambda: ended.append(1))
+    monkeypatch.setattr(clusters, "running", lambda: "")
+    if failures < 2:
+        assert clusters.joined(ray, "auto") is True
+    else:
+        with pytest.raises(PhospheneError, match="--ray local: The current node timed out during"):
+            clusters.joined(ray, "auto")
+    assert len(ended) == failures and not left
 
 
 @real

@@ -231,17 +231,13 @@ def joined(ray: Any, address: str, cpus: int = 0) -> bool:
     if ray.is_initialized():
         return False
     place = running() if address == AUTO else address
-    own = {"num_cpus": cpus or None, "object_store_memory": STORE, "include_dashboard": False}
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         if place:
             answers(place)
-        ray.init(
-            address=place or "local",
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            **({} if place else own),
-        )
+            ray.init(address=place, log_to_driver=False, logging_level=logging.ERROR)
+        else:
+            _begun(ray, cpus)
     except PhospheneError:
         raise
     except Exception as error:  # a raylet that is too slow to come up is a bare Exception
@@ -251,6 +247,24 @@ def joined(ray: Any, address: str, cpus: int = 0) -> bool:
             for number, handler in before.items():
                 signal.signal(number, handler)
     return True
+
+
+def _begun(ray: Any, cpus: int, tries: int = 2) -> None:
+    """A cluster of this machine alone; once more where it was too busy for a raylet to come up in time."""
+    try:
+        ray.init(
+            address="local",
+            num_cpus=cpus or None,
+            object_store_memory=STORE,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except Exception:
+        ray.shutdown()
+        if tries == 1:
+            raise
+        _begun(ray, cpus, tries - 1)
 
 
 def _pulse(ray: Any) -> Pulse:
