@@ -4,7 +4,6 @@ import atexit
 import importlib
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -51,14 +50,6 @@ def no_plugins_left():
 
     plugins._of_this_program.clear()
     plugins.used.clear()
-
-
-@pytest.fixture(autouse=True)
-def no_width_left():
-    """The command line keeps its first console, as wide as COLUMNS then said; a process has one command."""
-    yield
-    if app := sys.modules.get("phosphene.cli.app"):
-        app.app._fallback_console = None
 
 
 @pytest.fixture

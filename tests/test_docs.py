@@ -15,9 +15,17 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from cyclopts import App
 from PIL import Image, ImageOps
+from rich.console import Console
 
 from docs_pages import PAGES, ROOT, anchors, links, name, prose, snippets
+
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.raylets import QUIET as QUIET_RAY
+from benchmarks.raylets import raylets
+
 from phosphene import evidence, expression, models
 from phosphene.cli import main, outputs
 from phosphene.config import Dream
@@ -89,6 +97,16 @@ def squeezenet(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module")
+def cluster(request):
+    """What `--ray auto` finds: begun by itself, and again where the machine was too busy for it."""
+    with raylets(1) as found, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_ADDRESS", found.address)
+        for name, value in QUIET_RAY.items():
+            patch.setenv(name, value)
+        yield found
+
+
 @pytest.fixture
 def desk(tmp_path, monkeypatch, one_thread, googlenet, squeezenet, clip):
     """The folder a reader works in, with small pictures by the names that the docs use."""
@@ -154,6 +172,7 @@ def execute(line, monkeypatch):
         return alone(words[1:])
     printed = io.BytesIO()
     with monkeypatch.context() as patch, contextlib.ExitStack() as stack:
+        patch.setattr(App, "console", property(lambda _: Console(width=200)))  # else the first is kept
         if words[1] == "visualize":
             patch.setenv("PHOSPHENE_STEPS", "2")
             patch.setattr(evidence.survey, "__defaults__", (40,))  # crops
@@ -216,8 +235,10 @@ def studio_at(text):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_snippets_run_as_written(page, desk, monkeypatch):
+def test_snippets_run_as_written(page, desk, monkeypatch, request):
     names = {"__name__": "snippets"}
+    if any("--ray auto" in snippet.text for snippet in snippets(page) if not snippet.reason):
+        request.getfixturevalue("cluster")
     for snippet in snippets(page):
         if snippet.reason:
             continue
@@ -244,7 +265,9 @@ def test_what_is_not_run_is_little_and_says_why():
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_examples(path, desk, monkeypatch, capsys):
+def test_examples(path, desk, monkeypatch, capsys, request):
+    if "ray" in path.stem:
+        request.getfixturevalue("cluster")
     assert len(path.read_text().splitlines()) <= 40
     before = set(desk.iterdir())
     monkeypatch.setattr(sys, "argv", [str(path)])

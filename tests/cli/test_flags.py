@@ -1,12 +1,14 @@
 """Flags: one for each of `Dream`'s fields, made from it."""
 
 import pytest
+from cyclopts import App
+from rich.console import Console
 
 from phosphene.config import Dream, bounds
 
 
 def test_every_setting_has_a_flag_with_its_help_range_and_default(run, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setattr(App, "console", property(lambda _: Console(width=400)))
     text = run("dream", "--help").out
     words = " ".join(text.replace("│", " ").split())
     for name, field in Dream.model_fields.items():
