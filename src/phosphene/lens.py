@@ -79,7 +79,7 @@ class Lens:
         self.weights_sha256 = weights_sha256
         self.device = inputs.device_of(device)
         self.dtype = dtype = inputs.dtype_of(dtype)
-        self.plain = not compile and (plain or dtype != "float32" or self.device.type != "cpu")
+        self.plain = not compile and (plain or not ascent.quick(self.device, dtype))
         self.compile, self._exact = compile, plain
         self.notes = tuple(notes)  # what a person should know of how it came about
         self.size, self.patch = checks.whole("size", size, 1), checks.whole("patch", patch)
