@@ -85,7 +85,7 @@ def catalog(
     lens = models.of(noise)
     for note in lens.notes:
         watch.report.note(note)
-    drawn = _atlases(lens, plain(atlas), os.path.abspath(plain(photos)) if photos else "", crops, cells)  # noqa: PTH100
+    drawn = _atlases(lens, plain(atlas), plain(photos), crops, cells)
     plan = planning.make(
         lens,
         noise.but(device="auto", threads=0),
@@ -96,8 +96,8 @@ def catalog(
         size=size,
         variants=variants,
         crops=crops,
-        folder=os.path.abspath(plain(photos)) if photos else "",  # noqa: PTH100
-        picture=os.path.abspath(plain(photo)) if photo else "",  # noqa: PTH100
+        folder=plain(photos),
+        picture=plain(photo),
         atlases=[one for one, _ in drawn],
     )
     on_device = noise.device if noise.device != "auto" else str(lens.device)
@@ -146,7 +146,7 @@ def _run(
         watch.report.note(f"{store.note}; what is missing is made again")
     for atlas, data in drawn:
         store.files.write(name_of(atlas.sha256), data, again=False)
-    settings = {"plan": plan.to_json(), "site": output if "://" in output else os.path.abspath(output)}  # noqa: PTH100
+    settings = {"plan": plan.to_json(), "site": store.place}
     with interrupt.saving(watch.promise) as stop:
         try:
             run = running.catalog(
