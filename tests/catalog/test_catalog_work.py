@@ -72,5 +72,5 @@ def test_files_that_are_others_on_this_node(planned, tmp_path):
     Image.effect_noise((96, 80), 90).convert("RGB").save("photos/0.png")
     work = Work(planned.to_json(), place)
     for item in items(planned):
-        with pytest.raises(PhospheneError, match="others on .* than were planned with; plan again"):
+        with pytest.raises(PhospheneError, match=r"others on .* than were planned with; plan again"):
             work.do(item)
