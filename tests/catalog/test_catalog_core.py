@@ -119,14 +119,14 @@ class TestPool:
         )
 
     def test_workers_that_began_early_are_taken_first_and_all_end(self, tmp_path):
-        with early(2, 1, "core_tasks") as begun:
+        with early(2, 1, os.getpid) as begun:
             early_ones = {hand.process.pid for hand in begun}
             pool = Pool(core_tasks.Odd, {"folder": str(tmp_path)}, workers=1, begun=begun)
             assert {hand.process.pid for hand in pool.hands} < early_ones
             assert done(pool, [("a", ""), ("b", "die once")]) == {("a", ""): "aa", ("b", "die once"): "bb"}
             assert pool.begun == begun == []
         assert not any(map(alive, early_ones))
-        with early(1, 1, "no_such_module") as begun, pytest.raises(PhospheneError, match="no_such_module"):
+        with early(1, 1, core_tasks.NeverStarts) as begun, pytest.raises(PhospheneError, match="no network"):
             done(Pool(core_tasks.Odd, {"folder": str(tmp_path)}, begun=begun), [1])
 
     def test_what_never_starts_is_told(self):

@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import import_module
 from multiprocessing import connection
 from typing import Any
 
@@ -37,8 +36,8 @@ class _Hand:
     item: Any = NOTHING
 
 
-def _serve(pipe: Any, threads: int, module: str = "") -> None:
-    """A worker's life. Task and items come through the pipe so that torch finds the threads set."""
+def _serve(pipe: Any, threads: int) -> None:
+    """A worker's life. All it is told comes through the pipe, so that torch finds the threads set."""
     for name in THREADS:
         os.environ[name] = str(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to decide about
@@ -47,8 +46,8 @@ def _serve(pipe: Any, threads: int, module: str = "") -> None:
     held: list[Any] = []
 
     def load() -> None:
-        if module:
-            import_module(module)
+        if prepare := pipe.recv():
+            prepare()
         task, settings = pipe.recv()
         held.append(task(**settings))
         if torch := sys.modules.get("torch"):
@@ -72,21 +71,23 @@ def _orphaned() -> None:
 
 
 @contextmanager
-def early(workers: int, threads: int, module: str) -> Iterator[list[_Hand]]:
-    """Workers for a later Pool, which import `module` while the caller finds out what there is to do."""
-    hands = [_begun(threads, module) for _ in range(workers)]
+def early(workers: int, threads: int, prepare: Callable[[], Any]) -> Iterator[list[_Hand]]:
+    """Workers for a later Pool, which `prepare` while the caller finds out what there is to do."""
+    hands = [_begun(threads, prepare) for _ in range(workers)]
     try:
         yield hands
     finally:
         _ended(hands)
 
 
-def _begun(threads: int, module: str = "") -> _Hand:
+def _begun(threads: int, prepare: Callable[[], Any] | None = None) -> _Hand:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, threads, module), daemon=True)
+    process = context.Process(target=_serve, args=(theirs, threads), daemon=True)
     process.start()
     theirs.close()
+    with suppress(OSError):  # dead: `wait` will find out
+        ours.send(prepare)
     return _Hand(process, ours)
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from phosphene import features, models
+from phosphene.catalog import likeness
 from phosphene.catalog.atlas import POWER, Chart, layer_of, name_of
 from phosphene.catalog.files import files
 from phosphene.catalog.plan import of_photos
@@ -96,7 +97,10 @@ class Work:
     def _noise(self, item: Item) -> list[Unit]:
         found = self._grown([channel(item.layer, number) for number in item.channels])
         return [
-            Unit(number, key, (self._picture(one, "noise"),), {"score": one.score})
+            Unit(
+                *(number, key, (self._picture(one, "noise"),), {"score": one.score}),
+                signature=_text(likeness.signature(features.over_grey(one.image, one.opacity))),
+            )
             for number, key, one in zip(item.channels, item.keys, found, strict=True)
         ]
 

@@ -79,10 +79,11 @@ def catalog(
     watch = Watch(talk)
     noise, dreamt = _settings(given(flags) | {"model": plain(model)}, sources, size)
     from phosphene import models
+    from phosphene.catalog import run as running
 
     models.weights_of(noise.model, noise.weights)  # says what is missing before torch is imported
     threads, slots = noise.threads or 1, workers if ray else workers or _room(noise.device)
-    with early(0 if ray else slots, threads, "phosphene.catalog.work") as begun:
+    with early(0 if ray else slots, threads, running.prepare) as begun:
         from phosphene.catalog import plan as planning
 
         wanted, which = planning.kinds(plain(kinds)), planning.units(plain(units), every)
