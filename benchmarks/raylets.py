@@ -79,7 +79,7 @@ def _begun(count: int, path: str, gpus: int) -> Iterator[Raylets | None]:
     search = [str(ROOT / "src"), str(ROOT), path, os.environ.get("PYTHONPATH", "")]
     holder = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.raylets", str(count), folder, str(gpus)],
-        cwd=ROOT,
+        cwd=folder,  # the workers', unless they leave it
         env={
             **os.environ,
             **QUIET,

@@ -19,7 +19,7 @@ if __name__ == "__main__":
     noise = Dream(**VISUALIZE | {"steps": 4}, model="efficientnet_lite0", seed=0)
     made = plan.make(lens, noise, Dream(), pattern="conv_stem", which=(0, 4, 1), wanted=["noise"], size=48)
     site = Store("catalog-site", make=True)
-    settings = {"plan": made.to_json(), "site": "catalog-site"}
+    settings = {"plan": made.to_json(), "site": site.place}
     run = catalog(made, site, lambda: Cluster(Work, settings, address=address, workers=2, threads=1))
     print(f"{run.made} pictures; open catalog-site/index.html")
     site.close()

@@ -69,10 +69,11 @@ def _layer(store, name, count, shas, rng, crops, top, size) -> None:
         score = float(rng.gamma(3))
         curve = np.sort(rng.gamma(2, size=257)).astype(np.float16).tobytes()
         units += [
-            (0, name, channel, "noise", noise, "one", 1, score, 50 + score * 5 % 50, *[None] * 5),
+            (0, name, channel, "noise", noise, "one", 1, score, 50 + score * 5 % 50, *[None] * 4),
             *[(0, name, channel, "photos", photos, "one", 1, None, None, 2.0, 1.4, 8.1, curve)],
         ]
         units[-1] += (signed[channel].astype(np.float16).tobytes(),)
+        units[-2] += (rng.gamma(1, 0.3, 46).astype(np.float16).tobytes(),)
         images.append((0, noise, 0, "noise", shas[int(rng.integers(len(shas)))], size, size, score, ""))
         for n, role in enumerate(["top"] * top + ["bottom"] * top):
             sha = shas[int(rng.integers(len(shas)))]

@@ -25,13 +25,21 @@ def test_cells_are_the_means_of_what_lies_in_them():
     values = clouds()
     found = atlas.chart(values, 8)
     points = atlas.layout(values)
-    assert points.min() >= 0 and points.max() <= 1 and set(found.side) == {2, 4, 8}
+    assert points.min() >= 0 and points.max() <= 1 and set(found.side) == {4, 8}
     for n in range(len(found.count)):
         side = found.side[n]
         places = np.minimum((points * side).astype(int), side - 1)
         inside = (places[:, 0] == found.column[n]) & (places[:, 1] == found.row[n])
         assert inside.sum() == found.count[n] >= 2
         assert np.allclose(found.vectors[n], values[inside].mean(0) - values.mean(0), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("cells", "sides"), [(20, {5, 10, 20}), (16, {4, 8, 16}), (6, {4, 6}), (4, {4}), (2, {2})]
+)
+def test_grids_get_finer_and_none_is_coarse(cells, sides, monkeypatch):
+    monkeypatch.setattr(atlas, "layout", lambda values: np.linspace(0, 1, 2 * len(values)).reshape(-1, 2))
+    assert set(atlas.chart(clouds(), cells).side) == sides
 
 
 def test_alike_lies_together():
@@ -63,10 +71,13 @@ def test_an_atlas_in_a_catalog(tmp_path):
     typed += ["--atlas", "blocks.2.1", "--cells", "4", "--crops", "48", "--size", "32", "--steps", "2"]
     assert main([*typed, "--workers", "1", "--quiet"]) == 0
     data = json.loads((site / "data" / "atlas-0-0.js").read_text().partition(",")[2].rpartition(")")[0])
-    assert data["layer"] == "blocks.2.1" and [level["side"] for level in data["levels"]] == [1, 2, 4]
+    assert data["layer"] == "blocks.2.1" and [level["side"] for level in data["levels"]] == [4]
     cells = [cell for level in data["levels"] for cell in level["cells"]]
     assert all((site / "images" / sha[:2] / f"{sha}.webp").exists() and wide == 96 for *_, sha, wide in cells)
-    assert sum(cell[2] for cell in data["levels"][0]["cells"]) == 48
+    (file,) = (site / "atlas").iterdir()
+    drawn = atlas.Chart.from_bytes(file.read_bytes())
+    assert [cell[:3] for cell in cells] == np.stack([drawn.column, drawn.row, drawn.count], 1).tolist()
+    assert 24 < drawn.count.sum() <= 48
     index = (site / "data" / "index.js").read_text()
     assert '"atlases":["blocks.2.1"]' in index and "atlas:" not in index
     store = Store(str(site))

@@ -15,7 +15,7 @@ import pytest
 from phosphene.catalog import plan as planning
 from phosphene.catalog.executor import Failure
 from phosphene.catalog.files import files
-from phosphene.catalog.local import Pool
+from phosphene.catalog.local import Pool, early
 from phosphene.catalog.record import Image, Layer, Made, Plan, Record, Unit, items
 from phosphene.catalog.run import Run, begin, drive, missing
 from phosphene.catalog.status import status
@@ -117,6 +117,17 @@ class TestPool:
         assert {name: tried.count(name) for name in "abcdef"} == dict(
             zip("abcdef", (1, 2, 1, 3, 3, 1), strict=True)
         )
+
+    def test_workers_that_began_early_are_taken_first_and_all_end(self, tmp_path):
+        with early(2, 1, os.getpid) as begun:
+            early_ones = {hand.process.pid for hand in begun}
+            pool = Pool(core_tasks.Odd, {"folder": str(tmp_path)}, workers=1, begun=begun)
+            assert {hand.process.pid for hand in pool.hands} < early_ones
+            assert done(pool, [("a", ""), ("b", "die once")]) == {("a", ""): "aa", ("b", "die once"): "bb"}
+            assert pool.begun == begun == []
+        assert not any(map(alive, early_ones))
+        with early(1, 1, core_tasks.NeverStarts) as begun, pytest.raises(PhospheneError, match="no network"):
+            done(Pool(core_tasks.Odd, {"folder": str(tmp_path)}, begun=begun), [1])
 
     def test_what_never_starts_is_told(self):
         with pytest.raises(PhospheneError, match="no network"):

@@ -79,8 +79,10 @@ def ended(process):
 
 
 def driver(cluster, folder, count, seconds, *special):
+    """In the folder above, by a name that only means something there: the nodes run elsewhere."""
     folder.mkdir(exist_ok=True)
-    return begun(HERE / "ray_tasks.py", cluster.address, folder, count, seconds, *special)
+    arguments = (cluster.address, folder.name, count, seconds, *special)
+    return begun(HERE / "ray_tasks.py", *arguments, cwd=folder.parent)
 
 
 def results(process):
@@ -301,6 +303,15 @@ def test_photos_are_those_of_one_thread(cluster, tmp_path):
     assert sum(e["event"] == "end" for e in events) <= 7 - len(stamps)
     assert made(tmp_path / "out", "*.png") == made(tmp_path / "alone", "*.png") and len(stamps) < 7
     assert all((tmp_path / "out" / name).stat().st_mtime_ns == stamp for name, stamp in stamps.items())
+
+
+@real
+def test_a_site_lies_where_the_driver_says(cluster, tmp_path):
+    example = begun(ROOT / "examples" / "catalog_ray.py", cluster.address, cwd=tmp_path)
+    code, out, err = ended(example)
+    assert code == 0 and out.startswith("4 pictures"), err
+    assert len(list(tmp_path.glob("catalog-site/images/*/*-96.webp"))) == 4
+    assert not Path(cluster.folder, "catalog-site").exists()
 
 
 @real

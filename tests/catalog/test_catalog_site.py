@@ -99,6 +99,25 @@ def test_neighbours_are_the_highest_cosines(made):
     store.close()
 
 
+def test_pictures_are_alike_in_what_not_all_have_in_common(made):
+    store = Store(str(made / "a"))
+    names = list(LAYERS)
+    less = alike.common(store, 0, names)
+    looks = [alike.signatures(store, 0, name, "noise")[1] for name in names]
+    every = np.concatenate(looks).astype(np.float64)
+    assert np.allclose(less, every.mean(0), atol=1e-5)
+    rest = every - every.mean(0)
+    length = np.linalg.norm(rest, axis=1)
+    cosine = rest @ rest[8 + 5] / length / length[8 + 5]
+    cosine[8 + 5] = -2
+    best = np.argsort(-cosine)[: alike.MOST]
+    found = alike.neighbours(store, 0, 1, names, less)[5]
+    starts = (0, 8, 32)
+    assert [starts[layer] + channel for layer, channel, _ in found] == best.tolist()
+    assert [value for *_, value in found] == [pytest.approx(float(cosine[n]), abs=1e-3) for n in best]
+    store.close()
+
+
 def test_from_the_map_to_a_unit_and_its_neighbour(made, visit):
     page = visit(made / "a")
     assert page.locator(".map li").count() == len(LAYERS)
@@ -110,14 +129,25 @@ def test_from_the_map_to_a_unit_and_its_neighbour(made, visit):
     assert page.locator("text=Photos that activate it most").count() == 1
     page.keyboard.press("ArrowRight")
     page.wait_for_selector("h1:text-is('blocks.1/<b>x:71')")
-    page.click("section:has(h2:text-is('Units that see the same')) .tile >> nth=0")
+    page.click("section:has(h2:text-is('Units most like it on photos')) .tile >> nth=0")
     page.wait_for_function("!document.querySelector('h1').textContent.endsWith('x:71')")
     page.go_back()
     page.wait_for_selector("h1:text-is('blocks.1/<b>x:71')")
 
 
 @pytest.mark.parametrize(
-    ("query", "count"), [("blocks.0:7", 1), ("blocks", 154), ("7", 3), ("conv2d stem", 8), ("zzz", 0)]
+    ("query", "count"),
+    [
+        ("blocks.0:7", 1),
+        ("blocks", 154),
+        ("7", 3),
+        ("conv2d stem", 8),
+        ("bl*.0:3", 1),
+        ("b*s.1*", 130),
+        ("*.0 conv*", 24),
+        ("s.*", 0),
+        ("zzz", 0),
+    ],
 )
 def test_what_is_typed_is_found(made, visit, query, count):
     page = visit(made / "a")

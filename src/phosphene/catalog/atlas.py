@@ -22,7 +22,7 @@ from phosphene.catalog.record import ATLAS, Atlas
 from phosphene.errors import PhospheneError
 from phosphene.lens import Lens
 
-SCALES = (4, 2, 1)  # cells on a side, as parts of the finest
+SCALES, COARSE = (4, 2, 1), 4  # cells on a side, as parts of the finest; at least
 NEIGHBOURS, DISTANCE = 15, 0.05  # UMAP's
 LEAST = 2  # activations of a cell
 POWER = 1.0  # of the cosine, in a cell's objective
@@ -94,8 +94,7 @@ def chart(values: Array, cells: int) -> Chart:
     points = layout(values)
     centred = values - values.mean(0)
     parts: list[tuple[Array, int, int, int, int]] = []
-    for scale in SCALES:
-        side = max(1, cells // scale)
+    for side in sorted({max(min(COARSE, cells), cells // scale) for scale in SCALES}):
         places = np.minimum((points * side).astype(int), side - 1)
         numbers = places[:, 1] * side + places[:, 0]
         for number in np.unique(numbers):

@@ -7,6 +7,7 @@ smaller than was asked for, or that grows, is used as it is.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import os
@@ -17,6 +18,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from phosphene.catalog.crews import Crew, crews_for
@@ -58,12 +60,16 @@ class Worker:
         for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
             os.environ[name] = str(threads)
 
-    def start(self, task: Callable[..., Any], settings: Mapping[str, Any]) -> tuple[Any, ...]:
-        """Load. `task` comes here and not above so that what it imports finds the threads set."""
+    def start(self, task: Callable[..., Any], settings: Mapping[str, Any], folder: str) -> tuple[Any, ...]:
+        """Load, in the driver's `folder` where the node has it. `task` comes here and not above so that
+        what it imports finds the threads set.
+        """
 
         def load() -> dict[str, str]:
             import ray
 
+            with contextlib.suppress(OSError):
+                os.chdir(folder)
             self.task = task(**settings)
             if torch := sys.modules.get("torch"):
                 torch.set_num_threads(self.threads)
@@ -148,8 +154,8 @@ class Cluster:
 
     def _hired(self, crew: Crew) -> _Hand:
         remote = self.ray.remote(num_cpus=crew.cpus, num_gpus=crew.gpus, max_restarts=0, max_task_retries=0)
-        actor = remote(Worker).remote(self.threads)
-        return _Hand(crew, actor, actor.start.remote(self.task, {**self.settings, **crew.more}))
+        actor, settings = remote(Worker).remote(self.threads), {**self.settings, **crew.more}
+        return _Hand(crew, actor, actor.start.remote(self.task, settings, str(Path.cwd())))
 
     def _feed(self) -> None:
         for hand in self.hands:
@@ -222,8 +228,7 @@ def imported() -> Any:
     return ray
 
 
-def _silent(*_: object, **__: object) -> None:
-    pass
+def _silent(*_: object, **__: object) -> None: ...
 
 
 def joined(ray: Any, address: str, cpus: int = 0) -> bool:
@@ -251,15 +256,9 @@ def joined(ray: Any, address: str, cpus: int = 0) -> bool:
 
 def _begun(ray: Any, cpus: int, tries: int = 2) -> None:
     """A cluster of this machine alone; once more where it was too busy for a raylet to come up in time."""
+    alone = {"num_cpus": cpus or None, "object_store_memory": STORE, "include_dashboard": False}
     try:
-        ray.init(
-            address="local",
-            num_cpus=cpus or None,
-            object_store_memory=STORE,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        ray.init(address="local", **alone, log_to_driver=False, logging_level=logging.ERROR)
     except Exception:
         ray.shutdown()
         if tries == 1:
@@ -279,7 +278,7 @@ def _pulse(ray: Any) -> Pulse:
 def running() -> str:
     """The address of the cluster that was begun on this machine, or that RAY_ADDRESS names; '' for none.
 
-    Ray would also take whichever it finds among all processes, anybody's.
+    Ray would also take whichever it finds, anybody's.
     """
     from ray._private.utils import read_ray_address
 
@@ -295,5 +294,4 @@ def running() -> str:
 
 
 def _line(error: BaseException) -> str:
-    """An error's first words, in one line."""
     return " ".join(str(error).split())[:300] or type(error).__name__

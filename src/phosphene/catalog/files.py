@@ -37,8 +37,8 @@ class Local:
     """A folder."""
 
     def __init__(self, place: str) -> None:
-        self.place = place
-        self.folder = Path(place)
+        self.folder = Path(place).absolute()  # the same for workers, wherever they run
+        self.place = str(self.folder)
 
     def read(self, name: str) -> bytes | None:
         try:

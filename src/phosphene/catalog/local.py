@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection
 from typing import Any
@@ -36,7 +37,7 @@ class _Hand:
 
 
 def _serve(pipe: Any, threads: int) -> None:
-    """A worker's life. Task and items come through the pipe so that torch finds the threads set."""
+    """A worker's life. All it is told comes through the pipe, so that torch finds the threads set."""
     for name in THREADS:
         os.environ[name] = str(threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to decide about
@@ -45,6 +46,8 @@ def _serve(pipe: Any, threads: int) -> None:
     held: list[Any] = []
 
     def load() -> None:
+        if prepare := pipe.recv():
+            prepare()
         task, settings = pipe.recv()
         held.append(task(**settings))
         if torch := sys.modules.get("torch"):
@@ -67,14 +70,56 @@ def _orphaned() -> None:
         os._exit(1)
 
 
+@contextmanager
+def early(workers: int, threads: int, prepare: Callable[[], Any]) -> Iterator[list[_Hand]]:
+    """Workers for a later Pool, which `prepare` while the caller finds out what there is to do."""
+    hands = [_begun(threads, prepare) for _ in range(workers)]
+    try:
+        yield hands
+    finally:
+        _ended(hands)
+
+
+def _begun(threads: int, prepare: Callable[[], Any] | None = None) -> _Hand:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, threads), daemon=True)
+    process.start()
+    theirs.close()
+    with suppress(OSError):  # dead: `wait` will find out
+        ours.send(prepare)
+    return _Hand(process, ours)
+
+
+def _ended(hands: list[_Hand]) -> None:
+    """End them, whatever they are at."""
+    for hand in hands:
+        hand.process.terminate()
+    for hand in hands:
+        hand.process.join(5)
+        if hand.process.is_alive():
+            hand.process.kill()
+            hand.process.join()
+        hand.pipe.close()
+    hands.clear()
+
+
 class Pool:
-    """An Executor of so many processes; `task` and its `settings` are pickled, and built in each of them."""
+    """An Executor of so many processes; `task` and its `settings` are pickled, and built in each of them.
+    Those of `begun` are taken first.
+    """
 
     def __init__(
-        self, task: Callable[..., Any], settings: Mapping[str, Any], *, workers: int = 1, threads: int = 1
+        self,
+        task: Callable[..., Any],
+        settings: Mapping[str, Any],
+        *,
+        workers: int = 1,
+        threads: int = 1,
+        begun: list[_Hand] | None = None,
     ) -> None:
         self.task, self.settings, self.threads = task, dict(settings), threads
-        self.context = multiprocessing.get_context("spawn")
+        self.begun = [] if begun is None else begun
         self.queue: deque[Any] = deque()
         self.ready = 0.0  # when the last of them was; 0 = not yet
         self.starts = 0  # workers that died while they started, since one didn't
@@ -112,15 +157,7 @@ class Pool:
 
     def close(self) -> None:
         """End the workers, whatever they are at."""
-        for hand in self.hands:
-            hand.process.terminate()
-        for hand in self.hands:
-            hand.process.join(5)
-            if hand.process.is_alive():
-                hand.process.kill()
-                hand.process.join()
-            hand.pipe.close()
-        self.hands.clear()
+        _ended(self.hands)
 
     def __enter__(self) -> Pool:
         return self
@@ -129,21 +166,17 @@ class Pool:
         self.close()
 
     def _hired(self) -> _Hand:
-        ours, theirs = self.context.Pipe()
-        process = self.context.Process(target=_serve, args=(theirs, self.threads), daemon=True)
-        process.start()
-        theirs.close()
-        ours.send((self.task, self.settings))
-        return _Hand(process, ours)
+        hand = self.begun.pop() if self.begun else _begun(self.threads)
+        with suppress(OSError):  # dead: `wait` will find out
+            hand.pipe.send((self.task, self.settings))
+        return hand
 
     def _feed(self) -> None:
         for hand in self.hands:
             if self.queue and hand.started and hand.item is NOTHING:
                 hand.item = self.queue.popleft()
-                try:
+                with suppress(OSError):  # dead: `wait` will find out
                     hand.pipe.send(hand.item)
-                except OSError:  # dead: `wait` will find out
-                    continue
 
     def _started(self, hand: _Hand, good: bool, said: list[Any]) -> None:
         if good:

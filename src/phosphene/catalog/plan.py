@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from phosphene import evidence, plugins
 from phosphene.catalog.record import KINDS, Atlas, Layer, Plan
@@ -96,14 +98,17 @@ def make(
     picture: str = "",
     atlases: Sequence[Atlas] = (),
 ) -> Plan:
-    """The plan for a network that is loaded. `picture` is the photo for `dream`, the folder's first if ''."""
+    """The plan for a network that is loaded. `picture` is the photo for `dream`, the folder's first if ''.
+
+    Files are named in it by their whole paths, as its workers may run in other folders.
+    """
+    folder, picture, weights = (whole(name) for name in (folder, picture, noise.weights))
     about_photos = {"photos", "dream"} & set(wanted)
     files = evidence.photo_files(folder) if about_photos else []
     if about_photos and not files:
         raise PhospheneError("E_INPUT", f"{folder}: no photo in it; give another folder with --photos")
     if "dream" in wanted:
         picture = picture or str(files[0])
-    lines = (f"{path.name} {file_sha256(path)}\n" for path in files) if "photos" in wanted else ()
     known = software().model_dump()
     return Plan(
         model=noise.model,
@@ -114,10 +119,10 @@ def make(
         atlases=tuple(atlases),
         variants=variants,
         crops=crops,
-        noise=noise,
-        dream=dream,
+        noise=noise.but(weights=weights),
+        dream=dream.but(weights=weights),
         folder=folder if about_photos else "",
-        photos=hashlib.sha256("".join(lines).encode()).hexdigest() if "photos" in wanted else "",
+        photos=of_photos(files) if "photos" in wanted else "",
         picture=picture,
         photo=file_sha256(picture) if picture else "",
         software={name: known[name] for name in MATTERS},
@@ -133,6 +138,17 @@ def others(settings: Dream) -> dict[str, str]:
         "model": plugins.behind("", settings.model, ""),
     }
     return {name: package for name, package in found.items() if package}
+
+
+def whole(name: str) -> str:
+    """A file's or folder's whole path; '' stays."""
+    return os.path.abspath(name) if name else ""  # noqa: PTH100
+
+
+def of_photos(files: Sequence[Path]) -> str:
+    """The hash of photos and their names."""
+    lines = (f"{path.name} {file_sha256(path)}\n" for path in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def fingerprint(lens: Lens) -> str:

@@ -185,8 +185,8 @@ class Unit:
     """What one kind of work left of one channel.
 
     `figures`: of noise, diverse and dream `score`; of photos `mean`, `deviation`, `highest`. `quantiles`:
-    base64 of 257 float16, the unit's activations on the crops. `signature`: base64 of float16, those on
-    some crops, mean 0 and length 1, to compare units with.
+    base64 of 257 float16, the unit's activations on the crops. `signature`: base64 of float16, to compare
+    units with: of photos the activations on some crops, mean 0 and length 1, of noise what it looks like.
     """
 
     channel: int

@@ -163,6 +163,11 @@ def catalog(plan: Plan, store: Store, executor: Callable[[], Executor], **how: A
     return run
 
 
+def prepare() -> None:
+    """Import what a worker needs, while its task isn't known."""
+    from phosphene.catalog import work  # noqa: F401
+
+
 def build(store: Store) -> None:
     """The site's pages."""
     from phosphene.catalog import site

@@ -53,7 +53,7 @@ class Store:
 
     def __init__(self, place: str, *, make: bool = False) -> None:
         self.files = files(place)
-        self.place = place
+        self.place = self.files.place
         if not make and self.files.read(PLAN) is None:
             raise PhospheneError(
                 "E_INPUT", f"{place}: no catalog in it; `phosphene catalog MODEL -o {place}`"

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from phosphene import features, models
+from phosphene.catalog import likeness
 from phosphene.catalog.atlas import POWER, Chart, layer_of, name_of
 from phosphene.catalog.files import files
+from phosphene.catalog.plan import of_photos
 from phosphene.catalog.record import WHOLE, Image, Item, Made, Plan, Record, Unit
 from phosphene.engine import dream
 from phosphene.errors import PhospheneError
-from phosphene.evidence import SIDE, Window, best, crop, photos, windows
+from phosphene.evidence import SIDE, Window, best, crop, photo_files, photos, windows
 from phosphene.features import Seen
 from phosphene.objective import Objective, batch
 from phosphene.picture import open_picture
 from phosphene.picture.encode import encode
 from phosphene.picture.picture import Picture, pixels_of
+from phosphene.recipe import file_sha256
 from phosphene.words import channel, direction
 
 QUALITY, SMALL = 90, 96  # of the pictures; px of their thumbnails
@@ -37,8 +41,8 @@ POINTS = np.linspace(0, 1, 257)
 
 
 class Work:
-    """The task of a catalog: `plan` as JSON, and the site that its results are put into, where atlases'
-    charts are, unless they are given.
+    """The task of a catalog: `plan` as JSON, and the place of the site's `Store`, which its results are put
+    into and where atlases' charts are, unless they are given.
     """
 
     def __init__(
@@ -49,12 +53,19 @@ class Work:
         threads: int = 0,
         charts: Mapping[str, bytes] | None = None,
     ) -> None:
+        if "://" not in site and not Path(site).is_absolute():
+            raise PhospheneError(
+                "E_PARAM", f"site is {site[:200]!r}, expected its whole path; give the place of its Store"
+            )
         if threads:
             torch.set_num_threads(threads)
         self.plan = Plan.from_json(plan)
         self.noise = self.plan.noise if not device else self.plan.noise.but(device=device)
         self.dream = self.plan.dream.but(device=self.noise.device)
         self.lens = models.of(self.noise)
+        planned, here = self.plan.weights_sha256, self.lens.weights_sha256
+        if planned and here and planned != here:
+            raise self._other("E_WEIGHTS", "weights")
         self.files, self.charts = files(site), charts or {}
         self.known: dict[int, Image] = {}
         self.bytes = 0
@@ -86,7 +97,10 @@ class Work:
     def _noise(self, item: Item) -> list[Unit]:
         found = self._grown([channel(item.layer, number) for number in item.channels])
         return [
-            Unit(number, key, (self._picture(one, "noise"),), {"score": one.score})
+            Unit(
+                *(number, key, (self._picture(one, "noise"),), {"score": one.score}),
+                signature=_text(likeness.signature(features.over_grey(one.image, one.opacity))),
+            )
             for number, key, one in zip(item.channels, item.keys, found, strict=True)
         ]
 
@@ -135,6 +149,8 @@ class Work:
 
     @cached_property
     def _photo(self) -> Tensor:
+        if file_sha256(self.plan.picture) != self.plan.photo:
+            raise self._other("E_INPUT", self.plan.picture)
         return open_picture(self.plan.picture).tensor()
 
     def _photos(self, item: Item) -> list[Unit]:
@@ -148,12 +164,17 @@ class Work:
     @cached_property
     def _crops(self) -> tuple[list[Window], Tensor]:
         """All crops of the photos, as bytes `[crops, 3, SIDE, SIDE]`."""
+        if of_photos(photo_files(self.plan.folder)) != self.plan.photos:
+            raise self._other("E_INPUT", self.plan.folder or "scikit-image's photos")
         given = photos(self.plan.folder)
         places = windows(given, self.plan.crops)
         crops = torch.empty((len(places), 3, SIDE, SIDE), dtype=torch.uint8)
         for number, place in enumerate(places):
             crops[number] = (crop(given, place).clamp(0, 1) * 255).round().to(torch.uint8)
         return places, crops
+
+    def _other(self, code: str, what: str) -> PhospheneError:
+        return PhospheneError(code, f"{what}: others on {platform.node()} than were planned with; plan again")
 
     def _seen(self, layer: str, crops: Tensor) -> np.ndarray[Any, Any]:
         """Each channel's mean activation on every crop."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from phosphene import settings
+from phosphene.catalog.local import early
 from phosphene.cli import interrupt
 from phosphene.cli.commands import COMMANDS
 from phosphene.cli.dash import plain
@@ -78,47 +79,57 @@ def catalog(
     watch = Watch(talk)
     noise, dreamt = _settings(given(flags) | {"model": plain(model)}, sources, size)
     from phosphene import models
-    from phosphene.catalog import plan as planning
+    from phosphene.catalog import run as running
 
-    wanted, which = planning.kinds(plain(kinds)), planning.units(plain(units), every)
     models.weights_of(noise.model, noise.weights)  # says what is missing before torch is imported
-    lens = models.of(noise)
-    for note in lens.notes:
-        watch.report.note(note)
-    drawn = _atlases(lens, plain(atlas), os.path.abspath(plain(photos)) if photos else "", crops, cells)  # noqa: PTH100
-    plan = planning.make(
-        lens,
-        noise.but(device="auto", threads=0),
-        dreamt.but(device="auto", threads=0),
-        pattern=plain(layers),
-        which=which,
-        wanted=wanted,
-        size=size,
-        variants=variants,
-        crops=crops,
-        folder=os.path.abspath(plain(photos)) if photos else "",  # noqa: PTH100
-        picture=os.path.abspath(plain(photo)) if photo else "",  # noqa: PTH100
-        atlases=[one for one, _ in drawn],
-    )
-    on_device = noise.device if noise.device != "auto" else str(lens.device)
-    threads = noise.threads or 1
-    slots = workers or (1 if on_device.startswith(("cuda", "mps")) else os.cpu_count() or 1)
+    threads, slots = noise.threads or 1, workers if ray else workers or _room(noise.device)
+    with early(0 if ray else slots, threads, running.prepare) as begun:
+        from phosphene.catalog import plan as planning
 
-    def hire(task: Any, more: dict[str, Any]) -> Executor:
-        return _hired(task, more, slots if not ray else workers, threads, plain(ray), noise.device)
+        wanted, which = planning.kinds(plain(kinds)), planning.units(plain(units), every)
+        lens = models.of(noise)
+        for note in lens.notes:
+            watch.report.note(note)
+        drawn = _atlases(lens, plain(atlas), plain(photos), crops, cells)
+        plan = planning.make(
+            lens,
+            noise.but(device="auto", threads=0),
+            dreamt.but(device="auto", threads=0),
+            pattern=plain(layers),
+            which=which,
+            wanted=wanted,
+            size=size,
+            variants=variants,
+            crops=crops,
+            folder=plain(photos),
+            picture=plain(photo),
+            atlases=[one for one, _ in drawn],
+        )
 
-    if dry_run or budget:
-        from phosphene.catalog import estimate
+        def hire(task: Any, more: dict[str, Any]) -> Executor:
+            return _hired(task, more, slots, threads, plain(ray), noise.device, begun)
 
-        spent = time.monotonic() - watch.began
-        charts = {atlas.sha256: data for atlas, data in drawn}
-        found = estimate.estimate(plan, lens, hire, charts, spent)
-        if budget:
-            plan, found = estimate.fitting(plan, found, budget)
-        watch.estimate(plan, found)
-        if dry_run:
-            return 0
-    return _run(plan, drawn, plain(output), hire, watch, retry_failed)
+        if dry_run or budget:
+            from phosphene.catalog import estimate
+
+            spent = time.monotonic() - watch.began
+            charts = {atlas.sha256: data for atlas, data in drawn}
+            found = estimate.estimate(plan, lens, hire, charts, spent)
+            if budget:
+                plan, found = estimate.fitting(plan, found, budget)
+            watch.estimate(plan, found)
+            if dry_run:
+                return 0
+        return _run(plan, drawn, plain(output), hire, watch, retry_failed)
+
+
+def _room(device: str) -> int:
+    """How many workers this machine has room for."""
+    if device != "cpu":
+        from phosphene.models.device import pick
+
+        device = pick(device)
+    return 1 if device.startswith(("cuda", "mps")) else os.cpu_count() or 1
 
 
 def _atlases(lens: Lens, pattern: str, folder: str, crops: int, cells: int) -> list[tuple[Atlas, bytes]]:
@@ -146,7 +157,7 @@ def _run(
         watch.report.note(f"{store.note}; what is missing is made again")
     for atlas, data in drawn:
         store.files.write(name_of(atlas.sha256), data, again=False)
-    settings = {"plan": plan.to_json(), "site": output if "://" in output else os.path.abspath(output)}  # noqa: PTH100
+    settings = {"plan": plan.to_json(), "site": store.place}
     with interrupt.saving(watch.promise) as stop:
         try:
             run = running.catalog(
@@ -177,8 +188,10 @@ def _settings(typed: dict[str, Any], sources: Sources, size: int) -> tuple[Dream
     return noise, Dream(**{name: getattr(noise, name) for name in ALIKE}, max_size=2 * size)
 
 
-def _hired(task: Any, more: dict[str, Any], workers: int, threads: int, ray: str, device: str) -> Executor:
-    """Workers here or on a cluster."""
+def _hired(
+    task: Any, more: dict[str, Any], workers: int, threads: int, ray: str, device: str, begun: list[Any]
+) -> Executor:
+    """Workers here, those that have begun first, or on a cluster."""
     if ray:
         from phosphene.catalog.cluster import Cluster
 
@@ -186,4 +199,4 @@ def _hired(task: Any, more: dict[str, Any], workers: int, threads: int, ray: str
     from phosphene.catalog.local import Pool
 
     settings = more | ({} if device == "auto" else {"device": device})
-    return Pool(task, settings, workers=workers, threads=threads)
+    return Pool(task, settings, workers=workers, threads=threads, begun=begun)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
@@ -56,16 +57,13 @@ class Spread:
 
 
 class Here:
-    """A task's place: the folder from which the command was given, so that names mean the same files."""
+    """A task whose names are those of the folder from which the command was given; E_INPUT elsewhere."""
 
     def __init__(self, folder: str, settings: Mapping[str, Any], device: str = "") -> None:
-        try:
-            os.chdir(folder)
-        except OSError as error:
+        if not (Path(folder).is_dir() and Path(folder).samefile(Path.cwd())):
             raise PhospheneError(
-                "E_INPUT",
-                f"{folder}: {error.strerror} on {os.uname().nodename}; begin in a folder that all nodes have",
-            ) from None
+                "E_INPUT", f"{folder}: not there on {platform.node()}; begin in a folder that all nodes have"
+            )
         self.dream = Dream(**settings)
         if device and self.dream.device == "auto":
             self.dream = self.dream.but(device=device)

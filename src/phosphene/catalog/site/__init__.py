@@ -10,7 +10,10 @@ from __future__ import annotations
 import json
 import math
 from importlib import resources
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from phosphene.catalog.record import Plan
 from phosphene.catalog.site import alike, rows
@@ -29,9 +32,10 @@ def build(store: Store) -> None:
     wanted: set[str] = set()
     networks = []
     for row in known:
+        names = rows.layers(store, row["id"], plans[row["id"]])
+        less = alike.common(store, row["id"], names)
         layers = [
-            _layer(store, row["id"], number, name, plans[row["id"]], plans, wanted)
-            for number, name in enumerate(rows.layers(store, row["id"], plans[row["id"]]))
+            _layer(store, row["id"], number, names, less, plans, wanted) for number in range(len(names))
         ]
         charted = atlases(store, row["id"], plans[row["id"]])
         for number, atlas in enumerate(charted):
@@ -43,6 +47,7 @@ def build(store: Store) -> None:
                 "model": row["model"],
                 "layers": layers,
                 "atlases": [atlas["layer"] for atlas in charted],
+                "crops": _crops(plans[row["id"]]),
             }
         )
     index = {"networks": networks, "wall": _wall(networks)}
@@ -59,13 +64,15 @@ def _layer(
     store: Store,
     network: int,
     number: int,
-    name: str,
-    plan: Plan,
+    names: list[str],
+    less: np.ndarray[Any, Any],
     plans: dict[int, Plan],
     wanted: set[str],
 ) -> dict[str, Any]:
     """A layer's files; its line in the index."""
-    near = alike.neighbours(store, network, number, rows.layers(store, network, plan))
+    name, plan = names[number], plans[network]
+    near = alike.neighbours(store, network, number, names)
+    like = alike.neighbours(store, network, number, names, less)
     changed = alike.changes(store, network, name, plans)
     channels: list[int] = []
     percentiles: list[float | None] = []
@@ -82,7 +89,7 @@ def _layer(
 
     for unit in rows.units(store, network, name):
         channel = unit["channel"]
-        unit["near"] = near.get(channel, [])
+        unit["near"], unit["like"] = near.get(channel, []), like.get(channel, [])
         if channel in changed:
             unit["same"] = changed[channel]
         channels.append(channel)
@@ -108,6 +115,13 @@ def _layer(
         "score": scores if any(one is not None for one in scores) else [],
         "faces": [[channels[n], faces[n], sizes[n]] for n in _spread(faces, FACES)],
     }
+
+
+def _crops(plan: Plan) -> str:
+    """Which crops units are compared on."""
+    if "photos" not in plan.kinds:
+        return ""
+    return f"{plan.crops:,} crops of " + (Path(plan.folder).name or "scikit-image's photos")
 
 
 def _spread(faces: list[str], most: int) -> list[int]:

@@ -1,4 +1,6 @@
-"""Which units see the same: the cosine of their activations on the same crops, layer by layer."""
+"""Which units are alike, layer by layer: by the cosine of their activations on the same crops (the kind
+`photos`), or of what their pictures look like (`noise`), from which what all have in common is taken.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,12 @@ BLOCK = 512  # units at once
 Signed = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]  # channels; their signatures, a row each
 
 
-def signatures(store: Store, network: int, layer: str) -> Signed:
+def signatures(store: Store, network: int, layer: str, kind: str = "photos") -> Signed:
     """Those of one layer's units."""
     rows = store.base.execute(
-        "select channel, signature from units where network = ? and layer = ? and kind = 'photos' "
+        "select channel, signature from units where network = ? and layer = ? and kind = ? "
         "and current = 1 and signature is not null order by channel",
-        (network, layer),
+        (network, layer, kind),
     ).fetchall()
     channels = np.array([row[0] for row in rows], int)
     length = len(rows[0][1]) if rows else 0
@@ -32,15 +34,39 @@ def signatures(store: Store, network: int, layer: str) -> Signed:
     return channels, given.reshape(len(rows), -1).astype(np.float32) if rows else np.zeros((0, 0), np.float32)
 
 
+def common(store: Store, network: int, names: list[str]) -> np.ndarray[Any, Any]:
+    """The mean of what pictures are like; empty where they aren't known."""
+    found = [signed for name in names if len(signed := signatures(store, network, name, "noise")[1])]
+    if not found or len({signed.shape[1] for signed in found}) > 1:
+        return np.zeros(0, np.float32)
+    return np.asarray(sum(signed.sum(0) for signed in found) / sum(map(len, found)))
+
+
 def neighbours(
-    store: Store, network: int, number: int, names: list[str]
+    store: Store,
+    network: int,
+    number: int,
+    names: list[str],
+    less: np.ndarray[Any, Any] | None = None,
 ) -> dict[int, list[tuple[int, int, float]]]:
-    """For each channel of layer `number`: the `MOST` units most like it: layer, channel, cosine."""
-    channels, own = signatures(store, network, names[number])
+    """For each channel of layer `number`: the `MOST` units most like it: layer, channel, cosine.
+
+    By photos, or by the pictures, `less` what they have in common.
+    """
+    kind = "photos" if less is None else "noise"
+
+    def signed_of(name: str) -> Signed:
+        channels, signed = signatures(store, network, name, kind)
+        if less is None or signed.shape[1:] != less.shape:
+            return channels, signed
+        signed = signed - less
+        return channels, signed / np.maximum(np.linalg.norm(signed, axis=1, keepdims=True), 1e-9)
+
+    channels, own = signed_of(names[number])
     if not len(channels):
         return {}
     (total,) = store.base.execute(
-        "select count(*) from units where network = ? and kind = 'photos' and current = 1", (network,)
+        "select count(*) from units where network = ? and kind = ? and current = 1", (network, kind)
     ).fetchone()
     near = range(len(names)) if total <= EVERYWHERE else range(max(0, number - CLOSE), number + CLOSE + 1)
     value = np.full((len(channels), MOST), -2, np.float32)
@@ -48,7 +74,7 @@ def neighbours(
     for other in near:
         if other >= len(names):
             continue
-        theirs, signed = signatures(store, network, names[other])
+        theirs, signed = signed_of(names[other])
         if signed.shape[1:] != own.shape[1:] or not len(theirs):
             continue
         for start in range(0, len(channels), BLOCK):

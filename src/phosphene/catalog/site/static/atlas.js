@@ -29,7 +29,7 @@
       ground.style.transform = `translate(${eye.x}px, ${eye.y}px) scale(${eye.zoom})`;
       const level = Math.min(levels.length - 1, Math.floor(Math.log2(eye.zoom) + 0.5));
       if (level !== shown) ground.replaceChildren(grids[shown = level]);
-      told.textContent = `${levels[level].cells.length} cells of ${levels[level].side} × ${levels[level].side}`;
+      told.textContent = `${levels[level].cells.length} of ${levels[level].side} × ${levels[level].side} cells`;
     }
     function zoom(by, x = window_.clientWidth / 2, y = x) {
       const before = eye.zoom;

@@ -15,7 +15,7 @@ phosphene.href = (kind, ...parts) => `#/${kind}/${parts.map(encodeURIComponent).
 
 (() => {
   const { el } = phosphene;
-  const file = (sha, small) => `images/${sha.slice(0, 2)}/${sha}${small ? "-96" : ""}.webp`;
+  const file = phosphene.file = (sha, small) => `images/${sha.slice(0, 2)}/${sha}${small ? "-96" : ""}.webp`;
 
   // px: how wide it is shown; its thumbnail is taken where that is enough
   phosphene.picture = (sha, wide, { alt = "", px = "120px", eager = false, height } = {}) => el("img", {
@@ -53,7 +53,7 @@ phosphene.href = (kind, ...parts) => `#/${kind}/${parts.map(encodeURIComponent).
   };
 
   // How activations on photos are spread; where the picture's own lies.
-  phosphene.curve = (curve, score) => {
+  phosphene.curve = (curve, score, crops) => {
     const values = curve.filter(value => value !== null);
     if (values.length < 2) return null;
     const most = Math.max(...values, score ?? -Infinity), least = Math.min(...values, score ?? Infinity), span = most - least || 1;
@@ -66,6 +66,6 @@ phosphene.href = (kind, ...parts) => `#/${kind}/${parts.map(encodeURIComponent).
     if (score !== undefined) parts.push(el("line", { svg: 1, x1: x(score), x2: x(score), y1: 4, y2: 77, class: "mark" }), el("circle", { svg: 1, cx: x(score), cy: 8, r: 4, class: "dot" }));
     return el("figure", { class: "curve" },
       el("svg", { svg: 1, viewBox: "0 0 300 80", role: "img", "aria-label": "Share of photo crops below each activation" }, ...parts),
-      el("figcaption", {}, "Share of photo crops that activate it less", score === undefined ? "" : "; the mark is its own picture"));
+      el("figcaption", {}, `Share of ${crops || "photo crops"} that activate it less`, score === undefined ? "" : "; the mark is its own picture"));
   };
 })();

@@ -30,7 +30,7 @@
     return orders[by];
   }
 
-  // `blocks.2:17`, `conv 4`, `40`: {words, numbers}; a number alone may also be in a layer's name
+  // `blocks.2:17`, `conv 4`, `40`: {words, numbers}; `blocks.*.1` as --layers has it
   function parsed(query) {
     const words = [], numbers = [];
     for (const part of query.toLowerCase().trim().split(/\s+/).filter(Boolean)) {
@@ -42,9 +42,15 @@
     return { words, numbers };
   }
 
+  function globbed(word) {
+    const shape = new RegExp(`(^| )${word.split("*").map(part => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&")).join("\\S*")}( |$)`);
+    return text => shape.test(text);
+  }
+
   phosphene.search = (query, { by = "network", only = "", least = 0 } = {}) => {
     const { lines, line, channel, values } = everything(), { words, numbers } = parsed(query);
-    const fits = lines.map(each => words.every(word => each.text.includes(word)) && (!only || only === `${each.network}-${each.number}`));
+    const tests = words.map(word => word.includes("*") ? globbed(word) : text => text.includes(word));
+    const fits = lines.map(each => tests.every(test => test(each.text)) && (!only || only === `${each.network}-${each.number}`));
     const found = [];
     for (const i of order(by)) {
       if (!fits[line[i]] || numbers.length && !numbers.includes(channel[i])) continue;

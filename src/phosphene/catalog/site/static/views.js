@@ -5,6 +5,7 @@ phosphene.missing = text => phosphene.el("section", { class: "page", "data-title
 (() => {
   const { el, figure, href, views } = phosphene;
   const many = (count, one) => `${count.toLocaleString("en")} ${one}${count === 1 ? "" : "s"}`;
+  const FEW = 30; // pictures, with which a wall would be behind its words
   const several = () => phosphene.known.index.networks.length > 1;
   const shape = layer => [layer.kind, layer.size.length ? `${layer.size[0]} × ${layer.size[1]}` : "", many(phosphene.count(layer), "unit") + (layer.channels > phosphene.count(layer) ? ` of ${layer.channels}` : "")].filter(Boolean).join(" · ");
 
@@ -18,7 +19,7 @@ phosphene.missing = text => phosphene.el("section", { class: "page", "data-title
   views[""] = () => {
     const { networks, wall } = phosphene.known.index, total = phosphene.total();
     const page = el("div", { class: "page" },
-      el("section", { class: "hero" },
+      el("section", { class: wall.length < FEW ? "hero few" : "hero" },
         el("div", { class: "wall", "aria-hidden": "true" }, wall.map(([network, number, channel, sha, wide]) =>
           el("a", { href: href("unit", network, phosphene.layer(network, number).name, channel), tabindex: -1 }, phosphene.picture(sha, wide, { px: "160px", eager: true })))),
         el("div", { class: "words" },
@@ -82,7 +83,7 @@ phosphene.missing = text => phosphene.el("section", { class: "page", "data-title
       el("header", { class: "head" }, el("div", {}, el("h1", {}, text || "All units"), told), el("div", { class: "row" }, least, sorting(state.by, by => { state.by = by; fill(); }))), box);
   };
 
-  const wide = (image, alt, px) => phosphene.picture(image[1], image[2], { height: image[3], alt, px });
+  const wide = (image, alt, px) => el("a", { href: phosphene.file(image[1]), target: "_blank" }, phosphene.picture(image[1], image[2], { height: image[3], alt, px }));
   const strip = (title, unit, role, alt) => {
     const images = unit.images.filter(image => image[0] === role);
     return images.length ? el("section", {}, el("h2", {}, title), el("div", { class: "strip" }, images.map(image =>
@@ -102,20 +103,20 @@ phosphene.missing = text => phosphene.el("section", { class: "page", "data-title
     if (place < 0) throw new Error(`There is no unit ${text} of ${name} in this catalog.`);
     const unit = await phosphene.unit(network, number, place), title = `${name}:${channel}`;
     const to = (other, mark, words) => other >= 0 && other < phosphene.count(layer) ? el("a", { class: "button", [mark]: true, href: href("unit", network, name, phosphene.channel(layer, other)) }, words) : null;
-    const near = el("div", { class: "grid" }, unit.near.map(([other, one, cosine]) => {
+    const near = (title, units, word) => units.length ? el("section", {}, el("h2", {}, title), el("div", { class: "grid" }, units.map(([other, one, cosine]) => {
       const there = phosphene.layer(network, other), tile = lazyTile({ network, number: other, place: phosphene.place(there, one), channel: one, percentile: NaN });
-      tile.querySelector(".caption").append(el("small", {}, `correlation ${figure(cosine)}`));
+      tile.querySelector(".caption").append(el("small", {}, `${word} ${figure(cosine)}`));
       return tile;
-    }));
+    }))) : null;
     const twins = phosphene.known.index.networks.filter(one => one.id !== network && one.layers.some(each => each.name === name && phosphene.place(each, channel) >= 0));
     return el("section", { class: "page", "data-title": title },
       trail(...(several() ? [el("span", {}, phosphene.network(network).label)] : []), el("a", { href: href("layer", network, name) }, name), el("span", {}, `${channel}`)),
       el("header", { class: "head" }, el("div", {}, el("h1", {}, title), el("p", { class: "quiet" }, [layer.kind, unit.same === undefined ? "" : `correlation with the first network's on photos: ${figure(unit.same)}`].filter(Boolean).join(" · "))),
         el("div", { class: "row" }, twins.length ? el("a", { class: "button", href: href("compare", name, channel) }, "Side by side") : null, to(place - 1, "data-before", "← Before"), to(place + 1, "data-after", "After →"))),
-      el("div", { class: "unit" }, hero(unit, title), el("div", { class: "side" }, figures(unit), phosphene.curve(unit.curve, unit.figures.score),
+      el("div", { class: "unit" }, hero(unit, title), el("div", { class: "side" }, figures(unit), phosphene.curve(unit.curve, unit.figures.score, phosphene.network(network).crops),
         strip("Different ways to it", unit, "diverse", `One of the pictures of ${title}`), strip("In a photo", unit, "dream", `A photo dreamed by ${title}`))),
       strip("Photos that activate it most", unit, "top", "Crop"), strip("Photos that activate it least", unit, "bottom", "Crop"),
-      unit.near.length ? el("section", {}, el("h2", {}, "Units that see the same"), near) : null);
+      near("Units most like it on photos", unit.near, "correlation"), near("Units whose pictures look most like its own", unit.like, "likeness"));
   };
 
   views.compare = async (name, text) => {
