@@ -162,7 +162,7 @@ def _built(name: str, weights: str, user: Given) -> Built:
 
 
 def own(lens: Lens, guide: bool = False) -> str:
-    """The layer that a network dreams of when nobody says one, or the one where guides are compared.
+    """The objective of a network when nobody says one, or the layer where guides are compared: as text.
 
     It is its card's, or found by looking.
     """
@@ -171,5 +171,6 @@ def own(lens: Lens, guide: bool = False) -> str:
     if written:
         return written
     from phosphene.models import derive
+    from phosphene.words import quoted
 
-    return derive.layer(lens, *(derive.GUIDE if guide else derive.OBJECTIVE))
+    return quoted(derive.layer(lens, *(derive.GUIDE if guide else derive.OBJECTIVE)))
