@@ -18,7 +18,7 @@ COLUMNS = ("layer", "kind", "channels", "size", "stride", "field", "parameters",
 
 def print_layers(rows: Sequence[Row], size: tuple[int, int]) -> None:
     """Print `rows`, for a picture of `size`: a tree on a terminal, else a table with whole names."""
-    from phosphene.words import quoted
+    from phosphene.address import quoted
 
     maps = [row for row in rows if not row.name.endswith("@prefix")]
     if not (interactive(sys.stdout) or os.environ.get("FORCE_COLOR")):

@@ -170,7 +170,7 @@ def own(lens: Lens, guide: bool = False) -> str:
     written = (card.guide_layer if guide else card.objective) if card else ""
     if written:
         return written
+    from phosphene.address import quoted
     from phosphene.models import derive
-    from phosphene.words import quoted
 
     return quoted(derive.layer(lens, *(derive.GUIDE if guide else derive.OBJECTIVE)))
