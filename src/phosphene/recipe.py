@@ -99,7 +99,7 @@ class Recipe(_Part):
                 "E_RECIPE", "the recipe isn't JSON; the picture's metadata are damaged"
             ) from None
         if not isinstance(values, dict):
-            raise PhospheneError("E_RECIPE", f"the recipe is a {type(values).__name__}, expected an object")
+            raise PhospheneError("E_RECIPE", f"the recipe is {text[:20]!r}, expected an object")
         if values.get("recipe") != 1:
             got = repr(values.get("recipe"))[:40]
             raise PhospheneError("E_RECIPE", f"recipe format {got}, expected 1; it needs another phosphene")
