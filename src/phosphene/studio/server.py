@@ -20,7 +20,7 @@ from starlette.routing import Match
 
 from phosphene import __version__
 from phosphene.errors import PhospheneError
-from phosphene.studio import answers, forms, manual, networks, recipes
+from phosphene.studio import answers, forms, manual, networks, recipes, scripts
 from phosphene.studio.bodies import FORMATS, pictures, read_json, received, shown
 from phosphene.studio.decode import PIXELS, Decoder
 from phosphene.studio.live import Live
@@ -225,7 +225,7 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         """The same on the command line, and in Python."""
         job = studio.mine(key, request.state.visitor)
         asked = job["asked"]
-        return {"command": recipes.command(job["kind"], asked), "python": recipes.python(job["kind"], asked)}
+        return {"command": recipes.command(job["kind"], asked), "python": scripts.python(job["kind"], asked)}
 
     @app.get("/api/compare", response_model=answers.Compared)
     def compare(

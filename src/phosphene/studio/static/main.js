@@ -22,7 +22,7 @@ const dream = trying(async () => {
   button.disabled = true;
   try {
     await run.begin();
-    if (matchMedia("(max-width: 780px)").matches) $("#stage").scrollIntoView();
+    if (matchMedia("(max-width: 960px)").matches) $("#stage").scrollIntoView();
   } finally {
     button.disabled = false;
   }
