@@ -31,7 +31,7 @@ from phosphene.studio.visitors import FILMS, FRAMES, Asked, Studio
 
 UPLOAD = 256_000_000  # bytes
 PAGE = File(__file__).parent / "static"
-STATUS = {"E_MISSING": 404, "E_EXISTS": 409, "E_STATE": 409, "E_TOO_LARGE": 413, "E_FULL": 429}
+STATUS = {"E_MISSING": 404, "E_EXISTS": 409, "E_STATE": 409, "E_TOO_LARGE": 413, "E_FULL": 429, "E_DISK": 507}
 RAW = {
     "requestBody": {
         "required": True,
@@ -47,6 +47,8 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
     store = Store(folder)
     if store.note:
         print(f"note: {store.note}", file=sys.stderr, flush=True)
+    else:
+        store.sweep()
     manager = Manager(store, folder)
     decoder, deciding = Decoder(), asyncio.Lock()
     studio = Studio(store, manager)
@@ -125,6 +127,7 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         size = found["height"], found["width"]
         film = found["film"]
         store.add_upload(key, request.state.visitor, name, size, found["recipe"], film)
+        store.forget()
         recipe = json.loads(found["recipe"]) if found["recipe"] else None
         told = {"id": key, "name": name, "width": size[1], "height": size[0], "recipe": recipe}
         return {**told, "kind": "film" if film else "picture", **(film or {})}

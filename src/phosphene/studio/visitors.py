@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from phosphene import models
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
+from phosphene.studio import room
 from phosphene.studio.manager import MAX_JOBS, MAX_MINE, Manager
 from phosphene.studio.store import Store, identifier
 
@@ -105,6 +106,7 @@ class Studio:
             raise PhospheneError("E_PARAM", "a mask needs a photo; a unit grows everywhere")
         if asked.kind == "dream" and not asked.photo and not asked.from_:
             raise PhospheneError("E_PARAM", "a dream needs a photo; upload one, or visualize from noise")
+        room.check(self.store.files)
         if self.store.waiting() >= MAX_JOBS or self.store.waiting(visitor) >= MAX_MINE:
             raise PhospheneError("E_FULL", "the queue is full; wait until a dream is done")
         if dream.seed is None:
@@ -185,5 +187,5 @@ class Studio:
             "from": asked.get("from"),
             "still": job["kind"] not in FILMS,
             "name": asked.get("name") or "",
-            "scores": self.manager.scores.get(job["id"], []),
+            "scores": self.manager.scores.get(job["id"]) or progress.get("scores", []),
         }

@@ -42,6 +42,7 @@ function keys(event) {
 }
 
 async function begin() {
+  if (location.search) history.replaceState(null, "", location.pathname); // the token is in a cookie now
   const about = await api.about();
   $("#device").textContent = `${about.version}, ${about.device}`;
   draft.begin(about, FIRST);
