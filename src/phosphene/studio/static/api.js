@@ -40,6 +40,8 @@ export const compare = (a, b) => call("GET", `/api/compare?${query({ a, b })}`);
 export const jobs = (before = "", limit = 24) => call("GET", `/api/jobs?${query({ before, limit })}`);
 /** Whether an upload is still there. */
 export const there = async (id) => (await fetch(uploadPicture(id, 16))).ok;
+/** What a picture or film is saved as: copied commands call it so too. */
+export const fileName = ({ name }, format) => `${(name || "noise").replace(/\.[^.]*$/, "").replaceAll("/", "-")}-dream.${format}`;
 export const picture = (id, values = {}) => `/api/jobs/${part(id)}/picture?${query(values)}`;
 
 const model = (name) => `/api/models/${part(name)}/layers`;

@@ -13,7 +13,7 @@ const ended = (job) => ["done", "failed", "cancelled"].includes(job.state);
 
 function downloads(job) {
   const formats = !job.still ? ["mp4"] : ["png", "jpeg", "tiff"];
-  const link = (format) => h("a", { class: "button", href: api.picture(job.id, { format }), download: `${(job.name || "dream").replaceAll("/", "-")}.${format}` }, format.toUpperCase());
+  const link = (format) => h("a", { class: "button", href: api.picture(job.id, { format }), download: api.fileName(job, format) }, format.toUpperCase());
   return h("p", { class: "row", role: "group", "aria-label": "Download" }, h("span", { class: "quiet" }, "Download"), formats.map(link));
 }
 

@@ -44,9 +44,10 @@ function adder(label, placeholder, make, props = {}) {
 function guide() {
   const button = h("button", { type: "button", class: "small", onclick: () => choose(trying(async (file) => {
     const picked = await api.upload(file, file.name);
-    const place = now().length === 1 && now()[0].weight === 1 && terms.place(now()[0].what);
-    const fits = place && place.channel === null; // a guide is compared at one layer; "" is the network's own for it
-    draft.change({ guide: picked, settings: { ...draft.get().settings, ...(fits ? {} : { objective: "" }) } });
+    const { settings } = draft.get();
+    const place = settings.objective && now().length === 1 && now()[0].weight === 1 && terms.place(now()[0].what);
+    const fits = place && place.channel === null; // a guide is compared at one layer: that one, or the network's own for it
+    draft.change({ guide: picked, settings: { ...settings, objective: fits ? settings.objective : null } });
     toast("The dream will be drawn to that picture");
   })) }, "Guide picture");
   const drop = h("button", { type: "button", class: "small", onclick: () => draft.change({ guide: null }) }, "Without guide");

@@ -20,8 +20,9 @@ chooser.addEventListener("change", () => chooser.files[0] && wanted(chooser.file
 /** A recipe's settings, whichever way it was written down; its seed comes with it. */
 export function restore(recipe) {
   const settings = recipe.dream ?? recipe.settings ?? recipe;
-  const { guide, mask, ...others } = settings; // they name files that aren't here
-  draft.change({ settings: others });
+  const { guide, mask, ...others } = settings; // they name files that aren't here: what is here takes their place
+  const now = draft.get();
+  draft.change({ settings: others, guide: guide ? now.guide : null, mask: mask ? now.mask : null });
 }
 
 export const take = trying(async (file) => {

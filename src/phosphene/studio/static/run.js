@@ -71,7 +71,7 @@ function told() {
   parts.save.hidden = job.state !== "done" && (still || !ended || !job.frame);
   parts.save.textContent = still ? "Save PNG" : "Save film";
   parts.save.href = api.picture(job.id, { format: still ? "png" : "mp4" });
-  parts.save.download = `${job.name || "dream"}.${still ? "png" : "mp4"}`.replaceAll("/", "-");
+  parts.save.download = api.fileName(job, still ? "png" : "mp4");
   parts.details.hidden = !ended;
   const speech = ended || job.state === "paused" ? `The dream is ${job.state}` : `Octave ${job.octave || 1} of ${job.octaves || "?"}`;
   if (speech !== spoken) announce(speech);
@@ -151,7 +151,7 @@ export async function begin(extra = {}) {
   const { max_size, scale, ...asItIs } = now.settings; // more of a picture leaves it as large as it is
   const request = {
     kind: draft.kind(), settings: extra.from ? asItIs : now.settings,
-    photo: extra.from ? null : now.photo?.id ?? null, mask: now.mask?.id ?? null, guide: now.guide?.id ?? null,
+    photo: extra.from ? null : now.photo?.id ?? null, mask: extra.kind === "visualize" ? null : now.mask?.id ?? null, guide: now.guide?.id ?? null,
     ...(now.photo || extra.from || now.film ? {} : { size }), ...(now.film ? { film: now.film.id, photo: null, mask: null, ...now.times } : {}), ...extra,
   };
   const made = await api.create(request);
