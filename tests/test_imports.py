@@ -26,7 +26,7 @@ ORDER = [  # a room imports from the lines above its own only
     "lens",
     "crops intake objective",
     "picture layers models",
-    "words penalty",
+    "album words penalty",
     "attention compare prompt",
     "expression frame tile",
     "memory",
@@ -46,6 +46,7 @@ LATE = {  # what a room may import inside its functions only
     "frame": {"phosphene.picture"},
 }
 AROUND = {
+    "album",
     "features",
     "evidence",
     "page",
@@ -68,6 +69,7 @@ CORE = RANK.keys() - AROUND
 THIRD = {  # who may import what is neither ours nor Python's
     "torch": {
         *CORE,
+        "album",
         "catalog",
         "checkpoint",
         "evidence",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 import numpy as np
 from torch import Tensor
 
-from phosphene.evidence import Evidence, Photos, crop
+from phosphene.evidence import Evidence, Photos, Window, crops
 
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
@@ -44,7 +44,13 @@ class Unit:
 def page(units: Sequence[Unit], photos: Photos, *, title: str, about: dict[str, str], text: str) -> str:
     """The whole page; `about` are lines on how it was made, `text` is the settings to make it again."""
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in about.items())
-    sections = "".join(_section(unit, photos) for unit in units)
+    best = [one.window for unit in units for one in unit.evidence.best]
+    pictures = {
+        best[number]: _jpeg(image)
+        for numbers, images in crops(photos, best)
+        for number, image in zip(numbers, images, strict=True)
+    }
+    sections = "".join(_section(unit, pictures) for unit in units)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -54,7 +60,7 @@ def page(units: Sequence[Unit], photos: Photos, *, title: str, about: dict[str, 
     )
 
 
-def _section(unit: Unit, photos: Photos) -> str:
+def _section(unit: Unit, pictures: Mapping[Window, str]) -> str:
     found = unit.evidence
     share = f"{found.percentile:.2f}".rstrip("0").rstrip(".")
     figures = {
@@ -64,7 +70,7 @@ def _section(unit: Unit, photos: Photos) -> str:
     }
     rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in figures.items())
     best = "".join(
-        f'<figure><img alt="crop of {escape(one.window.photo)}" src="{_jpeg(crop(photos, one.window))}">'
+        f'<figure><img alt="crop of {escape(one.window.photo)}" src="{pictures[one.window]}">'
         f"<figcaption>{one.activation:.3g}</figcaption></figure>"
         for one in found.best
     )

@@ -22,7 +22,7 @@ from phosphene.catalog.files import files
 from phosphene.catalog.record import WHOLE, Image, Item, Made, Plan, Record, Unit
 from phosphene.engine import dream
 from phosphene.errors import PhospheneError
-from phosphene.evidence import SIDE, Window, best, crop, photos, windows
+from phosphene.evidence import SIDE, Window, best, crops, photos, windows
 from phosphene.features import Seen
 from phosphene.objective import Objective, batch
 from phosphene.picture import open_picture
@@ -148,12 +148,12 @@ class Work:
     @cached_property
     def _crops(self) -> tuple[list[Window], Tensor]:
         """All crops of the photos, as bytes `[crops, 3, SIDE, SIDE]`."""
-        given = photos(self.plan.folder)
+        given = photos(self.plan.folder, self.plan.crops)
         places = windows(given, self.plan.crops)
-        crops = torch.empty((len(places), 3, SIDE, SIDE), dtype=torch.uint8)
-        for number, place in enumerate(places):
-            crops[number] = (crop(given, place).clamp(0, 1) * 255).round().to(torch.uint8)
-        return places, crops
+        found = torch.empty((len(places), 3, SIDE, SIDE), dtype=torch.uint8)
+        for numbers, images in crops(given, places):
+            found[numbers] = (images.clamp(0, 1) * 255).round().to(torch.uint8)
+        return places, found
 
     def _seen(self, layer: str, crops: Tensor) -> np.ndarray[Any, Any]:
         """Each channel's mean activation on every crop."""

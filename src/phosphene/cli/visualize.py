@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +18,7 @@ from phosphene.cli.flags import DreamFlags, Sources, Talk, given, option
 from phosphene.cli.report import Report
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
-from phosphene.presets import VISUALIZE, visualization
+from phosphene.presets import FOR_CLASSES, VISUALIZE, of_class, visualization
 
 if TYPE_CHECKING:
     from phosphene.evidence import Photos
@@ -44,6 +44,12 @@ class Work:
     photo_name: str
     groups: tuple[tuple[int, ...], ...] = ()  # what belongs together in a batch; () = as is quick
     mosaic: tuple[int, int] | None = None  # rows and columns of one picture of all
+    classes: Dream | None = None  # the settings of classes, where they are on a sheet with others
+
+    def settings(self, numbers: Sequence[int]) -> Dream:
+        """Those of a batch of these objectives."""
+        apart = self.classes and all(of_class(self.objectives[number].text) for number in numbers)
+        return self.classes if self.classes and apart else self.dream
 
 
 def visualize(
@@ -73,7 +79,8 @@ def visualize(
     began = time.monotonic()
     typed = given(flags) | {"model": plain(model)}
     named = [plain(one) for one in objectives]
-    dream = with_seed(_settings(typed, sources, named or [str(typed.get("objective", ""))]))
+    texts = named or [str(typed.get("objective", ""))]
+    dream = with_seed(_settings(typed, sources, texts))
     wanted = named or ([dream.objective] if "objective" in typed else [])
     if not wanted:
         raise PhospheneError("E_PARAM", "no objective given; name one, such as LAYER:CHANNEL or 'LAYER:*'")
@@ -85,6 +92,10 @@ def visualize(
     if variants or interpolate:
         _check_together(variants, interpolate)
     work = prepared(dream, wanted, sides(size), plain(photo), variants, interpolate)
+    if any(map(of_class, texts)):
+        apart = _settings(typed, sources, list(filter(of_class, texts)))
+        apart = work.dream.but(**{name: getattr(apart, name) for name in FOR_CLASSES})
+        work = replace(work, classes=None if apart == work.dream else apart)
     no_figures = no_figures or work.mosaic is not None
     if no_figures and report:
         raise PhospheneError("E_PARAM", "a mosaic has no figures and no --report; leave the flag out")
@@ -93,6 +104,8 @@ def visualize(
     for note in work.lens.notes:
         talking.note(note)
     compared = None if no_figures else _photos(plain(photos))
+    for note in compared.notes if compared else ():
+        talking.note(note)
     found = climbed(work, batch, talking)
     if not found:
         return interrupt.stop.code
@@ -205,7 +218,7 @@ def climbed(work: Work, batch: int, report: Report) -> list[tuple[Seen, list[int
             for count, numbers in enumerate(groups, 1):
                 report.item = f"batch {count} of {len(groups)}: " if len(groups) > 1 else ""
                 together = [work.objectives[number] for number in numbers]
-                frames = features.frames(together, work.lens, work.dream, work.size, photo)
+                frames = features.frames(together, work.lens, work.settings(numbers), work.size, photo)
                 try:
                     last = _last(frames, report, stop)
                 except PhospheneError as error:
