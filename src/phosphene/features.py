@@ -56,21 +56,31 @@ def visualize(
 ) -> Iterator[Seen]:
     """The picture of each objective, `size` px (or height and width), in the order in which they are done.
 
-    They grow from noise, which is the same for all, or from `photo` `[3, H, W]`. `batch` is how many
+    They grow from noise, which is the same for all, or from `photo` `[3, H, W]`, whose longer side `size`
+    then is. `batch` is how many
     are made at once; 0 = as many as memory and the device's speed allow. Every batch has
     `features.settings` of its objectives unless `config` is given. Raises as `dream` does, but a unit that
     nothing excites only has a note.
     """
     given = [objectives] if isinstance(objectives, Objective | str) else list(objectives)
     bound = [read(one).bind(lens) for one in given]
-    height, width = size if isinstance(size, Sequence) and len(size) == 2 else (size, size)
-    height_width = checks.whole("size", height, 1), checks.whole("size", width, 1)
+    height_width = shape(size, photo)
     checks.whole("batch", batch)
     for numbers in batches(bound, lens, config or settings(), height_width, batch):
         together = [bound[number] for number in numbers]
         now = config or settings(*together)
         (last,) = deque(frames(together, lens, now, height_width, photo), maxlen=1)
         yield from seen(last, numbers, bound, lens)
+
+
+def shape(size: int | Size, photo: Tensor | None = None) -> Size:
+    """Height and width; one number alone is the longer side of the photo, if there is one."""
+    if isinstance(size, Sequence) and len(size) == 2:
+        return checks.whole("size", size[0], 1), checks.whole("size", size[1], 1)
+    longer = checks.whole("size", size, 1)
+    height, width = (1, 1) if photo is None else photo.shape[-2:]
+    height, width = (max(1, round(longer * side / max(height, width))) for side in (height, width))
+    return height, width
 
 
 def visualize_grid(
@@ -214,12 +224,14 @@ def plain_score(objective: Objective, image: Tensor, lens: Lens) -> float:
 
 
 def units(text: str, lens: Lens) -> list[str]:
-    """The objectives that a text of the command line stands for: `LAYER:*` and `LAYER:0-15` are channels."""
+    """What a text of the command line stands for: `LAYER:*`, `LAYER:0-15` and `class:0-15` are many."""
     layer, _, numbers = text.rpartition(":")
     first, dash, last = numbers.partition("-")
-    if not layer or not (numbers == "*" or (dash and first.isdigit() and last.isdigit())):
+    many = numbers == "*" or (dash and first.isdigit() and last.isdigit())
+    name = lens.head if layer == "class" else layer.strip('"')
+    if not name or not many:
         return [text]
-    count = lens.channels(lens.check(layer.strip('"')))
+    count = lens.channels(lens.check(name))
     low, high = (0, count - 1) if numbers == "*" else (int(first), int(last))
     if not 0 <= low <= high < count:
         raise PhospheneError("E_PARAM", f"{text}: channels {low} to {high}, expected 0 to {count - 1}")

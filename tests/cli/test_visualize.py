@@ -115,6 +115,7 @@ def test_from_a_photo_again(run, photo):
     assert run("visualize", MODEL, "blocks.1.1:3", "-o", "unit.png", *PLAIN, "--photo", photo).code == 0
     start = Recipe.from_text(read_recipe("unit.png"))
     assert (start.input.name, start.start.width, start.start.image) == (photo, 48, 0)
+    assert size("unit.png") == (48, 32)  # the photo's own shape
     assert run("replay", "unit.png", "-o", "again.png").code == 0
     assert Path("again.png").read_bytes() == Path("unit.png").read_bytes()
     make_photo(photo, seed=5)
@@ -163,6 +164,16 @@ def test_nothing_is_replaced_unasked(run):
     found = run("visualize", MODEL, "blocks.1.1:4", "-o", "unit.png", *PLAIN)
     assert found.code == 2 and "E_EXISTS" in found.err
     assert run("visualize", MODEL, "blocks.1.1:4", "-o", "unit.png", *PLAIN, "--overwrite").code == 0
+
+
+def test_an_input_is_never_replaced(run, photo):
+    before = Path(photo).read_bytes()
+    for wanted in (["blocks.1.1:3", "--photo", photo], [f'caricature("{photo}", blocks.1.1)']):
+        found = run("visualize", MODEL, *wanted, "-o", photo, *PLAIN, "--overwrite")
+        assert found.code == 2 and "is an input, which is never replaced" in found.err
+    assert Path(photo).read_bytes() == before
+    assert "give a name" in run("visualize", MODEL, "blocks.1.1:3", "-o", "-", *PLAIN).err
+    assert not Path("-").exists()
 
 
 def test_a_photo_that_an_objective_reads_is_the_recorded_one(run, photo):

@@ -38,9 +38,14 @@ class Places:
     shown: str
 
 
-def places(out: str, texts: Sequence[str], overwrite: bool, report: bool) -> Places:
+def places(
+    out: str, texts: Sequence[str], overwrite: bool, report: bool, inputs: Sequence[str] = ()
+) -> Places:
     """E_OUTPUT and E_EXISTS before anything is made."""
     from phosphene.picture import atomic, output_format
+
+    if out == "-":
+        raise PhospheneError("E_OUTPUT", "visualize writes files; give a name such as -o unit.png")
 
     names = [slug(text) for text in texts]
     out = fill(out, {}) if out else f"{names[0]}.png" if len(texts) == 1 else "units/"
@@ -62,6 +67,10 @@ def places(out: str, texts: Sequence[str], overwrite: bool, report: bool) -> Pla
         )
     checked = [*found.files, *filter(None, [found.sheet]), *([found.page] if report else [])]
     for path in checked:
+        if any(path.exists() and Path(name).exists() and path.samefile(name) for name in inputs):
+            raise PhospheneError(
+                "E_OUTPUT", f"{path} is an input, which is never replaced; give another output"
+            )
         atomic.check(path, overwrite=overwrite)
     return found
 

@@ -60,7 +60,9 @@ def visualize(
     output: Annotated[
         str, option("a picture; of several objectives a contact sheet, or a folder", "--output", "-o")
     ] = "",
-    size: Annotated[str, option("side in pixels, or WIDTHxHEIGHT", metavar="PX")] = "224",
+    size: Annotated[
+        str, option("side in pixels, of a photo the longer one, or WIDTHxHEIGHT", metavar="PX")
+    ] = "224",
     batch: Annotated[int, option("pictures at once; 0 = as many as fit and are quick", metavar="N")] = 0,
     photo: Annotated[str, option("start from this photo instead of noise", metavar="FILE")] = "",
     photos: Annotated[
@@ -100,7 +102,8 @@ def visualize(
     if no_figures and report:
         raise PhospheneError("E_PARAM", "a mosaic has no figures and no --report; leave the flag out")
     titles = [work.dream.objective] if work.mosaic else [one.text for one in work.objectives]
-    targets = units.places(plain(output), titles, overwrite, report)
+    read = [work.photo_name, *(name for one in work.objectives for name in one.files)]
+    targets = units.places(plain(output), titles, overwrite, report, list(filter(None, read)))
     for note in work.lens.notes:
         talking.note(note)
     compared = None if no_figures else _photos(plain(photos))
@@ -141,7 +144,7 @@ def _check_together(variants: int, interpolate: int) -> None:
 def prepared(
     dream: Dream,
     wanted: Sequence[str],
-    size: tuple[int, int],
+    size: int | tuple[int, int],
     photo: str,
     variants: int = 0,
     interpolate: int = 0,
@@ -182,17 +185,18 @@ def prepared(
         device=str(lens.device),
         threads=torch.get_num_threads(),
     )
-    return Work(dream, lens, bound, size, opened, photo, groups, shape)
+    height_width = see.shape(size, None if opened is None else opened.tensor())
+    return Work(dream, lens, bound, height_width, opened, photo, groups, shape)
 
 
-def sides(text: str) -> tuple[int, int]:
-    """Height and width: `224` or `320x240` (width first)."""
+def sides(text: str) -> int | tuple[int, int]:
+    """`224` as it is; of `320x240`, which has the width first, height and width."""
     width, _, height = text.lower().replace("×", "x").partition("x")
     if not width.isdigit() or not (height or width).isdigit() or not 16 <= int(width) <= 65_536:
         raise PhospheneError("E_PARAM", f"--size is {text[:40]!r}, expected pixels, such as 224 or 320x240")
     if not 16 <= int(height or width) <= 65_536:
         raise PhospheneError("E_PARAM", f"--size is {text[:40]!r}, expected at least 16 px on each side")
-    return int(height or width), int(width)
+    return (int(height), int(width)) if height else int(width)
 
 
 def _photos(folder: str) -> Photos:
