@@ -27,7 +27,7 @@ ORDER = [  # a room imports from the lines above its own only
     "lens",
     "intake objective",
     "picture layers models",
-    "words penalty",
+    "album words penalty",
     "attention compare prompt",
     "expression frame tile",
     "memory",
@@ -47,6 +47,7 @@ LATE = {  # what a room may import inside its functions only
     "frame": {"phosphene.picture"},
 }
 AROUND = {
+    "album",
     "features",
     "evidence",
     "page",
@@ -69,6 +70,7 @@ CORE = RANK.keys() - AROUND
 THIRD = {  # who may import what is neither ours nor Python's
     "torch": {
         *CORE,
+        "album",
         "catalog",
         "checkpoint",
         "evidence",

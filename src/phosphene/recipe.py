@@ -44,7 +44,7 @@ class Start(_Part):
     width: int = Field(ge=1, lt=2**31)
     height: int = Field(ge=1, lt=2**31)
     image: int = Field(ge=-1, le=1000)  # -1: all, on a sheet
-    batch: int = Field(0, ge=0, le=1000)  # how many of a mosaic's were made at once
+    batch: int = Field(0, ge=0, le=1000)  # how many of a mosaic or a sheet were made at once; 0: all
 
 
 class Stop(_Part):
