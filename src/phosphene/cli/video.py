@@ -111,7 +111,7 @@ def filmed(take: Take, output: str, where: FilmFlags, report: Report) -> tuple[d
     ):
         state = reel.state
         watch = filming.Watch(report, take.frames, reel.next)
-        with watch.shown(), closing(take.shots(reel.next, state)) as shots:
+        with watch.shown(), closing(take.shots(reel.next, state, halved=reel.plan.halved)) as shots:
             for shot in shots:
                 reel.add(shot.pixels, shot.pts, shot.duration, shot.state)
                 state = shot.state
