@@ -34,7 +34,8 @@ TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|%|)")
 MOTION = tuple(field.name for field in fields(Motion) if field.name != "easing")
 DREAM = (  # what may differ from frame to frame; all else is the film's
     *("objective", "octaves", "octave_scale", "steps", "step_size", "strength", "jitter", "smooth"),
-    *("laplacian", "balance", "transforms", "clip", "keep_color"),
+    *("laplacian", "balance", "param", "optimizer", "rate", "average", "transforms", "clip"),
+    *("notebook_edges", "keep_color", "halo"),
 )
 STEPPED = {"octaves"}  # a number that isn't one in between: 0 stands for as many as fit
 

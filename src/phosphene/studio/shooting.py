@@ -119,7 +119,7 @@ def _shots(source: Flight | Take, reel: Reel, kept: Path, watch: Watch) -> Gener
 
     if isinstance(source, Flight):
         return source.shots(reel.state, kept, watch)
-    return source.shots(reel.next, reel.state, watch)
+    return source.shots(reel.next, reel.state, watch, halved=reel.plan.halved)
 
 
 def _poster(shot: Shot, target: Path) -> None:
