@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import core_tasks
 import pytest
 
 from phosphene.catalog import plan as planning
+from phosphene.catalog import run as running
 from phosphene.catalog.executor import Failure
 from phosphene.catalog.files import files
 from phosphene.catalog.local import Pool, early
@@ -300,6 +302,37 @@ class TestRun:
                 store.fold([record])
             row = store.base.execute("select percentile from units where kind = 'noise'").fetchone()
             assert row[0] == pytest.approx(75)
+
+
+@pytest.mark.parametrize(("takes", "acts"), [(0, [3, 6, 9, 12, 15, 18]), (0.25, [3, 9, 15])])
+def test_what_takes_long_is_done_seldom(monkeypatch, takes, acts):
+    clock, done = [0.0], []
+    monkeypatch.setattr(running, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def act():
+        done.append(clock[0])
+        clock[0] += takes
+
+    perhaps = running.seldom(act, 2)
+    for now in range(1, 20):
+        clock[0] = now
+        perhaps()
+    assert done == acts
+
+
+def test_the_pages_are_there_while_the_work_goes_on(store, monkeypatch):
+    monkeypatch.setattr(running, "SHOW", 0.0)
+    monkeypatch.setattr(running, "FOLD", 0.0)
+    seen = []
+    plan = plan_of(8, ("a",))
+    drive(
+        plan,
+        store,
+        lambda: Hands(store),
+        begin(plan, store),
+        told=lambda run, item, result: seen.append(store.files.read("data/index.js")),
+    )
+    assert seen[-1] and b'"name":"a"' in seen[-1]
 
 
 def test_a_damaged_manifest_is_the_last_copy(tmp_path):

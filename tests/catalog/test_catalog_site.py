@@ -82,7 +82,7 @@ def test_built_again_nothing_is_written(made, monkeypatch):
 def test_neighbours_are_the_highest_cosines(made):
     store = Store(str(made / "a"))
     names = list(LAYERS)
-    found = alike.neighbours(store, 0, 2, names)
+    found = alike.neighbours(alike.among(store, 0, names, "photos"), 2)
     signed = [alike.signatures(store, 0, name)[1] for name in names]
     every = np.concatenate(signed)
     cosine = every @ signed[2][7]
@@ -111,7 +111,7 @@ def test_pictures_are_alike_in_what_not_all_have_in_common(made):
     cosine = rest @ rest[8 + 5] / length / length[8 + 5]
     cosine[8 + 5] = -2
     best = np.argsort(-cosine)[: alike.MOST]
-    found = alike.neighbours(store, 0, 1, names, less)[5]
+    found = alike.neighbours(alike.among(store, 0, names, "noise"), 1)[5]
     starts = (0, 8, 32)
     assert [starts[layer] + channel for layer, channel, _ in found] == best.tolist()
     assert [value for *_, value in found] == [pytest.approx(float(cosine[n]), abs=1e-3) for n in best]
