@@ -172,12 +172,25 @@ def test_links_lead_to_the_place(made, visit):
 def test_merged_are_side_by_side(made, visit):
     page = visit(made / "c", "#/compare")
     assert page.locator(".pair").count() == 8
+    stores = [Store(str(made / name)) for name in "ab"]
+    one, two = (alike.signatures(store, 0, "stem")[1] for store in stores)
+    order = np.argsort((one * two).sum(1))
+    page.select_option("select[aria-label='Order']", "same")
+    assert [int(text) for text in page.locator(".pair b").all_inner_texts()] == order.tolist()
+    assert float(page.inner_text(".pair small >> nth=0")) == pytest.approx(
+        float((one * two).sum(1).min()), abs=0.006
+    )
+    for store in stores:
+        store.close()
+    page.select_option("select[aria-label='Order']", "network")
     page.click(".pair >> nth=3")
     page.wait_for_selector(".columns article >> nth=1")
     assert page.locator(".columns article").count() == 2
     page.wait_for_function("[...document.querySelectorAll('.big img')].every(one => one.naturalWidth > 0)")
     assert "Correlation with the first" in page.inner_text(".columns")
     assert "a-network (a)" in page.inner_text(".columns")
+    page = visit(made / "c", "#/find/stem:3")
+    assert page.locator(".tile small").all_inner_texts()[1::2] == ["a-network (a)", "a-network (b)"]
 
 
 def test_what_cannot_be_merged(made, tmp_path):

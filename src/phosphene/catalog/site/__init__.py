@@ -110,6 +110,7 @@ def _layer(
         "size": [shape.height, shape.width] if shape and shape.height else [],
         "units": _range(channels),
         "percentile": percentiles if any(one is not None for one in percentiles) else [],
+        "same": [changed.get(channel) for channel in channels] if changed else [],
         "score": scores if any(one is not None for one in scores) else [],
         "faces": [[channels[n], faces[n], sizes[n]] for n in _spread(faces, FACES)],
     }
