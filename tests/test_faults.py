@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from docs_pages import ROOT
-from phosphene.catalog.status import _rate
+from phosphene.catalog.status import _rates
 from phosphene.catalog.store import Store
 from phosphene.studio.store import Store as Kept
 
@@ -96,6 +96,6 @@ def test_a_clock_that_jumps(tmp_path, clock, first):
         )
         clock(first * (-1) ** number)
     clock(-3 * abs(first))
-    assert 0 <= _rate(site, working=True) < 100
-    assert 0 <= _rate(site, working=False) < 100
+    assert 0 <= _rates(site, working=True, ended=set())[0] < 100
+    assert 0 <= _rates(site, working=False, ended=set())[0] < 100
     site.close()

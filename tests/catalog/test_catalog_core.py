@@ -8,11 +8,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import core_tasks
 import pytest
 
 from phosphene.catalog import plan as planning
+from phosphene.catalog import run as running
 from phosphene.catalog.executor import Failure
 from phosphene.catalog.files import files
 from phosphene.catalog.local import Pool, early
@@ -300,6 +302,59 @@ class TestRun:
                 store.fold([record])
             row = store.base.execute("select percentile from units where kind = 'noise'").fetchone()
             assert row[0] == pytest.approx(75)
+
+
+@pytest.mark.parametrize(("takes", "acts"), [(0, [3, 6, 9, 12, 15, 18]), (0.25, [3, 9, 15])])
+def test_what_takes_long_is_done_seldom(monkeypatch, takes, acts):
+    clock, done = [0.0], []
+    monkeypatch.setattr(running, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def act():
+        done.append(clock[0])
+        clock[0] += takes
+
+    perhaps = running.seldom(act, 2)
+    for now in range(1, 20):
+        clock[0] = now
+        perhaps()
+    assert done == acts
+
+
+def test_the_pages_are_there_while_the_work_goes_on(store, monkeypatch):
+    monkeypatch.setattr(running, "SHOW", 0.0)
+    monkeypatch.setattr(running, "FOLD", 0.0)
+    seen = []
+    plan = plan_of(8, ("a",))
+    drive(
+        plan,
+        store,
+        lambda: Hands(store),
+        begin(plan, store),
+        told=lambda run, item, result: seen.append(store.files.read("data/index.js")),
+    )
+    assert seen[-1] and b'"name":"a"' in seen[-1]
+
+
+def test_status_tells_how_fast_each_layer_goes(store, monkeypatch):
+    """One layer took ten seconds and ended, the other is at work for five."""
+    plan = plan_of(10, ("a", "b", "c"), kinds=("noise",))
+    store.begin(plan)
+    whole = [item for item in items(plan) if item.layer in "ab"]
+    ended = {whole[0].name: 108.0, whole[1].name: 110.0, whole[2].name: 115.0}
+    store.fold([record_of(item) for item in whole[:3]])
+    for name, at in ended.items():
+        spent = 8 if at == 108 else 2 if at == 110 else 5
+        store.base.execute("update items set finished = ?, seconds = ? where name = ?", (at, spent, name))
+    store.base.commit()
+    monkeypatch.setattr("phosphene.catalog.status.time", SimpleNamespace(time=lambda: 120.0))
+    monkeypatch.setattr("phosphene.catalog.status.running", lambda place: True)
+    found = status(store.place)
+    assert {one["layer"]: (one["rate"], one["seconds_left"]) for one in found["layers"]} == {
+        "a": (10 / (110 - 100), 0.0),
+        "b": (8 / (120 - 110), pytest.approx(2 / 0.8)),
+        "c": (0.0, None),
+    }
+    assert found["rate"] == 18 / (120 - 100) and found["seconds_left"] == pytest.approx(12 / 0.9)
 
 
 def test_a_damaged_manifest_is_the_last_copy(tmp_path):

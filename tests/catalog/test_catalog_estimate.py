@@ -113,3 +113,13 @@ def test_real_samples(lens, tmp_path):
     assert {kind: part.units for kind, part in said.kinds.items()} == {"noise": 2, "atlas": 3}
     assert all(part.seconds > 0 and part.bytes > 0 for part in said.kinds.values())
     assert not made[0].items
+
+
+def test_a_probe_leaves_nothing_on_its_node(lens, tmp_path):
+    """The folder is the driver's; on another node it isn't there before."""
+    plan = planning.make(lens, NOISE, Dream(), pattern="conv_stem", which=(0, 1, 1), size=32, crops=16)
+    probe = Probe(plan.to_json(), str(tmp_path / "probed"), threads=1)
+    for kind in plan.kinds:
+        (item,) = sample(plan, kind)
+        assert probe.do(item).bytes > 0
+    assert list((tmp_path / "probed").iterdir()) == []

@@ -202,6 +202,22 @@ def test_what_cannot_be_spread(arguments, says, monkeypatch, tmp_path, capsys):
     assert says in capsys.readouterr().err
 
 
+def test_a_part_of_a_gpu(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    given = {}
+
+    def hired(*_task, **how):
+        given.update(how)
+        raise PhospheneError("E_WORKER", "nobody")
+
+    monkeypatch.setattr(clusters, "Cluster", hired)
+    typed = ["catalog", "efficientnet_lite0", "-o", "site", "--layers", "conv_stem", "--kinds", "noise"]
+    assert main([*typed, "--ray", "auto", "--gpu-share", "2"]) == 2
+    assert "--gpu-share is 2.0, expected 0.01 to 1" in capsys.readouterr().err
+    assert main([*typed, "--ray", "auto", "--gpu-share", "0.25", "--threads", "2"]) == 2
+    assert given == {"address": "auto", "workers": 0, "threads": 2, "share": 0.25, "device": "auto"}
+
+
 @real
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere"])
 def test_no_cluster_at_that_address(address):

@@ -82,7 +82,7 @@ def test_built_again_nothing_is_written(made, monkeypatch):
 def test_neighbours_are_the_highest_cosines(made):
     store = Store(str(made / "a"))
     names = list(LAYERS)
-    found = alike.neighbours(store, 0, 2, names)
+    found = alike.neighbours(alike.among(store, 0, names, "photos"), 2)
     signed = [alike.signatures(store, 0, name)[1] for name in names]
     every = np.concatenate(signed)
     cosine = every @ signed[2][7]
@@ -111,7 +111,7 @@ def test_pictures_are_alike_in_what_not_all_have_in_common(made):
     cosine = rest @ rest[8 + 5] / length / length[8 + 5]
     cosine[8 + 5] = -2
     best = np.argsort(-cosine)[: alike.MOST]
-    found = alike.neighbours(store, 0, 1, names, less)[5]
+    found = alike.neighbours(alike.among(store, 0, names, "noise"), 1)[5]
     starts = (0, 8, 32)
     assert [starts[layer] + channel for layer, channel, _ in found] == best.tolist()
     assert [value for *_, value in found] == [pytest.approx(float(cosine[n]), abs=1e-3) for n in best]
@@ -172,12 +172,25 @@ def test_links_lead_to_the_place(made, visit):
 def test_merged_are_side_by_side(made, visit):
     page = visit(made / "c", "#/compare")
     assert page.locator(".pair").count() == 8
+    stores = [Store(str(made / name)) for name in "ab"]
+    one, two = (alike.signatures(store, 0, "stem")[1] for store in stores)
+    order = np.argsort((one * two).sum(1))
+    page.select_option("select[aria-label='Order']", "same")
+    assert [int(text) for text in page.locator(".pair b").all_inner_texts()] == order.tolist()
+    assert float(page.inner_text(".pair small >> nth=0")) == pytest.approx(
+        float((one * two).sum(1).min()), abs=0.006
+    )
+    for store in stores:
+        store.close()
+    page.select_option("select[aria-label='Order']", "network")
     page.click(".pair >> nth=3")
     page.wait_for_selector(".columns article >> nth=1")
     assert page.locator(".columns article").count() == 2
     page.wait_for_function("[...document.querySelectorAll('.big img')].every(one => one.naturalWidth > 0)")
     assert "Correlation with the first" in page.inner_text(".columns")
     assert "a-network (a)" in page.inner_text(".columns")
+    page = visit(made / "c", "#/find/stem:3")
+    assert page.locator(".tile small").all_inner_texts()[1::2] == ["a-network (a)", "a-network (b)"]
 
 
 def test_what_cannot_be_merged(made, tmp_path):

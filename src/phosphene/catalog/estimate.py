@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from phosphene.address import names, parse
 from phosphene.catalog.atlas import layer_of
 from phosphene.catalog.executor import Executor, Failure
+from phosphene.catalog.files import files
 from phosphene.catalog.record import ATLAS, SHOT, WHOLE, Item, Plan, items
 from phosphene.catalog.tries import outcomes
 from phosphene.catalog.work import AT_ONCE, Work
@@ -68,11 +70,21 @@ class Estimate:
 
 
 class Probe(Work):
-    """Begins items to see what they cost; its site is a folder that is thrown away."""
+    """Begins items to see what they cost, and throws away what they leave, on whatever node that is."""
 
     warm = False
 
     def do(self, item: Item) -> Cost:  # type: ignore[override]
+        place = Path(self.files.place)
+        place.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place) as folder:
+            kept, self.files = self.files, files(folder)
+            try:
+                return self._cost(item)
+            finally:
+                self.files = kept
+
+    def _cost(self, item: Item) -> Cost:
         if item.kind == "photos":
             return self._on_photos(item)
         first, _ = self._limited(item, 1)

@@ -15,7 +15,8 @@ from phosphene.catalog.tries import TRIES, outcomes
 from phosphene.errors import PhospheneError
 from phosphene.lock import only_writer
 
-FOLD = 2.0  # s between two transactions
+FOLD, SHOW = 2.0, 60.0  # s between two transactions, and between two times that the pages are built, at least
+RARELY = 20  # times as long as it took: a large manifest on S3 is put there as a whole
 FULL = "E_DISK"
 
 
@@ -121,7 +122,12 @@ def drive(
     hired = executor()
     run.began = time.monotonic()
     waiting: list[Record] = []
-    last = time.monotonic()
+
+    def fold() -> None:
+        store.fold(waiting)
+        waiting.clear()
+
+    now_and_then = seldom(fold, FOLD), seldom(lambda: build(store), SHOW)
     try:
         for item, result in outcomes(hired, missing(plan, store), stopped=stopped):
             layer = run.layers[item.layer]
@@ -137,15 +143,27 @@ def drive(
                 run.made += len(item.channels)
                 run.spent[item.kind] = run.spent.get(item.kind, 0.0) + result.made.seconds
                 run.units[item.kind] = run.units.get(item.kind, 0) + len(item.channels)
-            if time.monotonic() - last > FOLD:
-                store.fold(waiting)
-                waiting.clear()
-                last = time.monotonic()
+            for act in now_and_then:
+                act()
             told(run, item, result)
     finally:
         hired.close()
-        store.fold(waiting)
+        fold()
     return run
+
+
+def seldom(act: Callable[[], None], least: float) -> Callable[[], None]:
+    """`act`, but nothing before `least` seconds, and `RARELY` times as long as it last took, have gone by."""
+    due = time.monotonic() + least
+
+    def perhaps() -> None:
+        nonlocal due
+        if (now := time.monotonic()) > due:
+            act()
+            done = time.monotonic()
+            due = done + max(least, RARELY * (done - now))
+
+    return perhaps
 
 
 def catalog(plan: Plan, store: Store, executor: Callable[[], Executor], **how: Any) -> Run:

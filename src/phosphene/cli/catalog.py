@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from phosphene import settings
-from phosphene.catalog.local import early
+from phosphene.catalog.local import Pool, early
 from phosphene.cli import interrupt
 from phosphene.cli.commands import COMMANDS
 from phosphene.cli.dash import plain
@@ -63,6 +63,9 @@ def catalog(
     ray: Annotated[
         str, option("work on a Ray cluster: auto (the one that runs, else this machine) or its address")
     ] = "",
+    gpu_share: Annotated[
+        float, option("with --ray: the part of a GPU that a worker takes (default 1)", metavar="PART")
+    ] = 1.0,
     dry_run: Annotated[bool, option("measure a few, say hours and gigabytes; make nothing")] = False,
     retry_failed: Annotated[bool, option("try again what has failed three times")] = False,
     talk: Talk = Talk(),  # noqa: B008
@@ -76,6 +79,8 @@ def catalog(
         raise PhospheneError(
             "E_PARAM", "expected --size 16 to 8192, --crops 16 to 100000, --variants 2 to 64"
         )
+    if not 0.01 <= gpu_share <= 1:
+        raise PhospheneError("E_PARAM", f"--gpu-share is {gpu_share}, expected 0.01 to 1")
     watch = Watch(talk)
     noise, dreamt = _settings(given(flags) | {"model": plain(model)}, sources, size)
     from phosphene import models
@@ -107,7 +112,19 @@ def catalog(
         )
 
         def hire(task: Any, more: dict[str, Any]) -> Executor:
-            return _hired(task, more, slots, threads, plain(ray), noise.device, begun)
+            if ray:
+                from phosphene.catalog.cluster import Cluster
+
+                return Cluster(
+                    *(task, more),
+                    address=plain(ray),
+                    workers=slots,
+                    threads=threads,
+                    share=gpu_share,
+                    device=noise.device,
+                )
+            device = {} if noise.device == "auto" else {"device": noise.device}
+            return Pool(task, more | device, workers=slots, threads=threads, begun=begun)
 
         if dry_run or budget:
             from phosphene.catalog import estimate
@@ -186,17 +203,3 @@ def _settings(typed: dict[str, Any], sources: Sources, size: int) -> tuple[Dream
     noise = gathered(visualization(gathered(VISUALIZE).param))
     noise = noise.but(seed=noise.seed or 0)
     return noise, Dream(**{name: getattr(noise, name) for name in ALIKE}, max_size=2 * size)
-
-
-def _hired(
-    task: Any, more: dict[str, Any], workers: int, threads: int, ray: str, device: str, begun: list[Any]
-) -> Executor:
-    """Workers here, those that have begun first, or on a cluster."""
-    if ray:
-        from phosphene.catalog.cluster import Cluster
-
-        return Cluster(task, more, address=ray, workers=workers, threads=threads, device=device)
-    from phosphene.catalog.local import Pool
-
-    settings = more | ({} if device == "auto" else {"device": device})
-    return Pool(task, settings, workers=workers, threads=threads, begun=begun)

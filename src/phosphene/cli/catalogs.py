@@ -26,10 +26,14 @@ def status(
         Report(events=True).event("status", **found)
         return 0
     rows = [
-        (one["layer"], f"{one['done']} of {one['total']}", str(one["failed"] or ""))
+        (
+            *(one["layer"], f"{one['done']} of {one['total']}", str(one["failed"] or "")),
+            *(f"{one['rate']:.2f}/s" if one["rate"] else "", _left(one["seconds_left"])),
+        )
         for one in found["layers"]
     ]
-    print_table(("layer", "done", "failed"), rows, f"{found['model']}: {found['units']} units")
+    head = ("layer", "done", "failed", "of late", "left")
+    print_table(head, rows, f"{found['model']}: {found['units']} units")
     left = "" if found["seconds_left"] is None else f", about {duration(found['seconds_left'])} left"
     state = "running" if found["running"] else "not running"
     print(
@@ -41,6 +45,10 @@ def status(
             printable(f"failed: {one['layer']} {one['kind']} {one['channels']}: {one['code']}: {one['text']}")
         )
     return 0
+
+
+def _left(seconds: float | None) -> str:
+    return duration(seconds) if seconds else ""
 
 
 def merge(

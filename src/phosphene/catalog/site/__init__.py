@@ -13,8 +13,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from phosphene.catalog.record import Plan
 from phosphene.catalog.site import alike, rows
 from phosphene.catalog.site.atlases import atlases
@@ -33,9 +31,9 @@ def build(store: Store) -> None:
     networks = []
     for row in known:
         names = rows.layers(store, row["id"], plans[row["id"]])
-        less = alike.common(store, row["id"], names)
+        near, like = (alike.among(store, row["id"], names, kind) for kind in ("photos", "noise"))
         layers = [
-            _layer(store, row["id"], number, names, less, plans, wanted) for number in range(len(names))
+            _layer(store, row["id"], number, names, near, like, plans, wanted) for number in range(len(names))
         ]
         charted = atlases(store, row["id"], plans[row["id"]])
         for number, atlas in enumerate(charted):
@@ -65,14 +63,14 @@ def _layer(
     network: int,
     number: int,
     names: list[str],
-    less: np.ndarray[Any, Any],
+    near: alike.Among,
+    like: alike.Among,
     plans: dict[int, Plan],
     wanted: set[str],
 ) -> dict[str, Any]:
     """A layer's files; its line in the index."""
     name, plan = names[number], plans[network]
-    near = alike.neighbours(store, network, number, names)
-    like = alike.neighbours(store, network, number, names, less)
+    nearest, likest = alike.neighbours(near, number), alike.neighbours(like, number)
     changed = alike.changes(store, network, name, plans)
     channels: list[int] = []
     percentiles: list[float | None] = []
@@ -89,7 +87,7 @@ def _layer(
 
     for unit in rows.units(store, network, name):
         channel = unit["channel"]
-        unit["near"], unit["like"] = near.get(channel, []), like.get(channel, [])
+        unit["near"], unit["like"] = nearest.get(channel, []), likest.get(channel, [])
         if channel in changed:
             unit["same"] = changed[channel]
         channels.append(channel)
@@ -112,6 +110,7 @@ def _layer(
         "size": [shape.height, shape.width] if shape and shape.height else [],
         "units": _range(channels),
         "percentile": percentiles if any(one is not None for one in percentiles) else [],
+        "same": [changed.get(channel) for channel in channels] if changed else [],
         "score": scores if any(one is not None for one in scores) else [],
         "faces": [[channels[n], faces[n], sizes[n]] for n in _spread(faces, FACES)],
     }

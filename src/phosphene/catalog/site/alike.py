@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -34,47 +37,54 @@ def signatures(store: Store, network: int, layer: str, kind: str = "photos") -> 
     return channels, given.reshape(len(rows), -1).astype(np.float32) if rows else np.zeros((0, 0), np.float32)
 
 
-def common(store: Store, network: int, names: list[str]) -> np.ndarray[Any, Any]:
-    """The mean of what pictures are like; empty where they aren't known."""
-    found = [signed for name in names if len(signed := signatures(store, network, name, "noise")[1])]
-    if not found or len({signed.shape[1] for signed in found}) > 1:
-        return np.zeros(0, np.float32)
-    return np.asarray(sum(signed.sum(0) for signed in found) / sum(map(len, found)))
+@dataclass(frozen=True)
+class Among:
+    """Units among which neighbours are looked for: those of each of so many layers, and how far away."""
+
+    layers: int
+    signed: Callable[[int], Signed]
+    reach: int
 
 
-def neighbours(
-    store: Store,
-    network: int,
-    number: int,
-    names: list[str],
-    less: np.ndarray[Any, Any] | None = None,
-) -> dict[int, list[tuple[int, int, float]]]:
-    """For each channel of layer `number`: the `MOST` units most like it: layer, channel, cosine.
-
-    By photos, or by the pictures, `less` what they have in common.
-    """
-    kind = "photos" if less is None else "noise"
-
-    def signed_of(name: str) -> Signed:
-        channels, signed = signatures(store, network, name, kind)
-        if less is None or signed.shape[1:] != less.shape:
-            return channels, signed
-        signed = signed - less
-        return channels, signed / np.maximum(np.linalg.norm(signed, axis=1, keepdims=True), 1e-9)
-
-    channels, own = signed_of(names[number])
-    if not len(channels):
-        return {}
+def among(store: Store, network: int, names: list[str], kind: str) -> Among:
+    """The units that a kind of work has signed."""
     (total,) = store.base.execute(
         "select count(*) from units where network = ? and kind = ? and current = 1", (network, kind)
     ).fetchone()
-    near = range(len(names)) if total <= EVERYWHERE else range(max(0, number - CLOSE), number + CLOSE + 1)
+    reach = len(names) if total <= EVERYWHERE else CLOSE
+    less = common(store, network, names) if kind == "noise" else np.zeros(0)
+
+    @lru_cache(None if reach > CLOSE else 2 * CLOSE + 1)
+    def signed(number: int) -> Signed:
+        channels, found = signatures(store, network, names[number], kind)
+        if len(less) and len(channels):
+            found = (found - less).astype(np.float32)
+            found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)
+        return channels, found
+
+    return Among(len(names), signed, reach)
+
+
+def common(store: Store, network: int, names: list[str]) -> np.ndarray[Any, Any]:
+    """The mean of what pictures look like; empty where that isn't known."""
+    total, count = np.zeros(0), 0
+    for name in names:
+        channels, signed = signatures(store, network, name, "noise")
+        if len(channels):
+            total = signed.sum(0, np.float64) + (total if len(total) else 0.0)
+            count += len(channels)
+    return total / max(count, 1)
+
+
+def neighbours(units: Among, number: int) -> dict[int, list[tuple[int, int, float]]]:
+    """For each channel of layer `number`: the `MOST` units most like it: layer, channel, cosine."""
+    channels, own = units.signed(number)
+    if not len(channels):
+        return {}
     value = np.full((len(channels), MOST), -2, np.float32)
     place = np.zeros((len(channels), MOST, 2), int)
-    for other in near:
-        if other >= len(names):
-            continue
-        theirs, signed = signed_of(names[other])
+    for other in range(max(0, number - units.reach), min(units.layers, number + units.reach + 1)):
+        theirs, signed = units.signed(other)
         if signed.shape[1:] != own.shape[1:] or not len(theirs):
             continue
         for start in range(0, len(channels), BLOCK):

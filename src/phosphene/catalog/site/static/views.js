@@ -46,11 +46,11 @@ phosphene.missing = text => phosphene.el("section", { class: "page", "data-title
     return tile;
   };
 
-  function sorting(chosen, changed) {
-    const select = el("select", { "aria-label": "Order", onchange: () => changed(select.value) },
-      [["network", "In order"], ["percentile", "Clearest pictures first"], ["score", "Strongest first"]].map(([value, text]) => el("option", { value, selected: value === chosen }, text)));
+  function ordering(orders, chosen, changed) {
+    const select = el("select", { "aria-label": "Order", onchange: () => changed(select.value) }, orders.map(([value, text]) => el("option", { value, selected: value === chosen }, text)));
     return select;
   }
+  const sorting = (chosen, changed) => ordering([["network", "In order"], ["percentile", "Clearest pictures first"], ["score", "Strongest first"]], chosen, changed);
 
   views.layer = (id, name) => {
     const network = +id, number = find(network, name), layer = phosphene.layer(network, number);
@@ -74,7 +74,11 @@ phosphene.missing = text => phosphene.el("section", { class: "page", "data-title
     const fill = () => {
       const found = phosphene.search(text, state);
       told.textContent = found.length ? many(found.length, "unit") : "Nothing. A layer's name, a kind such as conv, or a channel's number: blocks.2:17";
-      box.replaceChildren(phosphene.grid(found.length, i => lazyTile(phosphene.at(found[i])), 24));
+      box.replaceChildren(phosphene.grid(found.length, i => {
+        const at = phosphene.at(found[i]), tile = lazyTile(at);
+        if (several()) tile.querySelector(".caption").append(el("small", {}, phosphene.network(at.network).label));
+        return tile;
+      }, 24));
     };
     fill();
     const least = el("select", { "aria-label": "How clear", onchange: () => { state.least = +least.value; fill(); } },
@@ -138,15 +142,25 @@ phosphene.missing = text => phosphene.el("section", { class: "page", "data-title
       }
       return el("section", { class: "page", "data-title": `${chosen.name}:${channel}` }, trail(el("a", { href: href("compare", chosen.name) }, "Side by side"), el("span", {}, `${channel}`)), head(`${chosen.name}:${channel}`), el("div", { class: "columns" }, columns));
     }
-    const rows = phosphene.grid(phosphene.count(chosen), i => {
-      const channel = phosphene.channel(chosen, i);
-      return el("a", { class: "pair", href: href("compare", chosen.name, channel), "aria-label": `Channel ${channel} side by side` }, el("b", {}, `${channel}`), sides.map(({ network, number }) => {
+    const same = channel => Math.min(...sides.map(({ network, number }) => network.layers[number].same[phosphene.place(network.layers[number], channel)] ?? Infinity));
+    const channels = Array.from({ length: phosphene.count(chosen) }, (_, i) => phosphene.channel(chosen, i)), box = el("div", {});
+    const pairs = order => phosphene.grid(order.length, i => {
+      const channel = order[i], alike = same(channel);
+      const name = el("span", { class: "which" }, el("b", {}, `${channel}`), isFinite(alike) ? el("small", { title: "correlation on photos" }, alike.toFixed(2)) : null);
+      return el("a", { class: "pair", href: href("compare", chosen.name, channel), "aria-label": `Channel ${channel} side by side` }, name, sides.map(({ network, number }) => {
         const face = el("span", { class: "face" }), place = phosphene.place(network.layers[number], channel);
         if (place >= 0) phosphene.load(`${network.id}-${number}`).then(({ faces, sizes }) => faces[place] && face.append(phosphene.picture(faces[place], sizes[place])));
         return face;
       }));
     }, 60);
-    rows.classList.add("pairs");
-    return el("section", { class: "page", "data-title": "Side by side" }, trail(el("span", {}, "Side by side")), head(chosen.name), rows);
+    const fill = by => {
+      const grid = pairs(by === "same" ? [...channels].sort((a, b) => same(a) - same(b)) : channels);
+      grid.classList.add("pairs");
+      box.replaceChildren(grid);
+    };
+    fill("network");
+    const top = head(chosen.name);
+    if (channels.some(channel => isFinite(same(channel)))) top.querySelector(".row").append(ordering([["network", "In order"], ["same", "Most changed first"]], "network", fill));
+    return el("section", { class: "page", "data-title": "Side by side" }, trail(el("span", {}, "Side by side")), top, box);
   };
 })();
