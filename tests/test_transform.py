@@ -119,6 +119,30 @@ def test_a_step_is_the_same_whenever_it_is_taken():
     assert torch.equal(first, again) and not torch.equal(first, other)
 
 
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ["pad(12)", "jitter(8)", "scale(0.9, 1.1)", "rotate(10)", "jitter(4)"],
+        ["pad(16)", "window(0.4, 1)", "rotate(10)", "noise(0.04)"],
+        ["jitter(50)", "pad(3.7)", "color(0.1)"],
+        ["crops(8)", "noise(0.08)"],
+        ["pad(40)", "crops(3, 50)", "pad(2)"],
+        ["crops(2, 0)", "crops(3)"],
+    ],
+)
+def test_the_most_pixels_are_those_of_the_largest_step(steps):
+    given = IMAGE[:1]
+    sizes = [given.shape] + [one(", ".join(steps[: n + 1]), given).shape for n in range(len(steps))]
+    most = max(count * height * width for count, _, height, width in sizes)
+    for each in ("", "each "):
+        assert transform.most_pixels(each + ", ".join(steps), 20, 31) == most
+
+
+def test_the_most_pixels_of_named_ones():
+    found = [transform.most_pixels(text, 224, 300) for text in ("none", "standard", "windows", "crops")]
+    assert found == [224 * 300, 248 * 324, 256 * 332, 8 * 224**2]
+
+
 def test_none():
     assert transform.parse("none") is None and transform.parse("") is None
 

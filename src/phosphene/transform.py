@@ -208,6 +208,23 @@ def drawn(
     return lambda image: transform(image, randoms)
 
 
+def most_pixels(text: str, height: int, width: int) -> int:
+    """How many pixels a picture has at most on its way through the transform that `text` names."""
+    count, most = 1, height * width
+    text = text.strip().removeprefix("each ").strip()
+    for name, arguments in STEP.findall(NAMED.get(text, text)):
+        first, *more = [int(float(number)) for number in arguments.split(",") if number.strip()]
+        if name in ("pad", "jitter"):
+            by = 2 * first if name == "pad" else -first
+            height, width = max(1, height + by), max(1, width + by)
+        elif name in ("crops", "window"):
+            side = (more and more[0]) or min(224, height, width)
+            count *= first if name == "crops" else 1
+            height = width = side if name == "crops" else min(height, width)
+        most = max(most, count * height * width)
+    return most
+
+
 def _step(name: str, arguments: str) -> Transform:
     if name not in WORDS:
         near = ", ".join(nearest(name[:40], list(WORDS), 3))
