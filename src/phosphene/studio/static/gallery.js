@@ -20,18 +20,11 @@ function tick(job, on) {
 
 function title(job) {
   const what = { zoom: "a flight, ", video: "a film, ", visualize: "from noise, " }[job.kind] ?? "";
-  return `${what}${job.settings.objective || job.name || "dream"}`;
-}
-
-/** What there is to see of a job: its picture; before there is one, its photo. */
-function source(job) {
-  const begun = job.state === "done" || (job.octave && job.state !== "failed");
-  if (begun) return api.picture(job.id, { format: job.still ? "webp" : "jpeg", size: 384, of: job.state });
-  return job.photo || job.film ? api.uploadPicture(job.photo ?? job.film, 384) : "/static/icon.svg";
+  return what + ([job.name, job.settings.objective].filter(Boolean).join(", ") || "dream");
 }
 
 function card(job) {
-  const thumbnail = h("img", { src: source(job), alt: "", loading: "lazy", draggable: "false", width: 256, height: 192,
+  const thumbnail = h("img", { src: api.sight(job, 384), alt: "", loading: "lazy", draggable: "false", width: 256, height: 192,
     onerror: () => thumbnail.replaceWith(h("i", { class: "blank" })) });
   const open = trying(async () => openDetails(await api.job(job.id), () => refresh()));
   const carry = (event) => event.dataTransfer.setData("text/uri-list", new URL(api.picture(job.id, { format: "png" }), location.href).href);

@@ -67,8 +67,8 @@ function told() {
   parts.resume.hidden = job.state !== "paused";
   parts.cancel.hidden = ended;
   const { still } = job;
-  parts.more.hidden = !ended || !still || job.state === "failed";
-  parts.save.hidden = job.state !== "done" && (still || !ended || !job.frame);
+  parts.more.hidden = !still || !api.kept(job);
+  parts.save.hidden = !api.kept(job);
   parts.save.textContent = still ? "Save PNG" : "Save film";
   parts.save.href = api.picture(job.id, { format: still ? "png" : "mp4" });
   parts.save.download = api.fileName(job, still ? "png" : "mp4");
@@ -83,7 +83,7 @@ async function finish() {
   loaded = job.id;
   leave(job.id);
   for (const listener of listeners) listener(job);
-  if (job.state === "failed" || (job.state === "cancelled" && !(job.still ? job.octave : job.frame))) return;
+  if (!api.kept(job)) return;
   if (!job.still) {
     film.src = api.picture(job.id, { format: "mp4" });
     film.hidden = false;
@@ -91,7 +91,7 @@ async function finish() {
   }
   const mine = job.id;
   const after = await picture(api.picture(mine, { format: "png" })).catch(() => null);
-  if (!after || job.id !== mine) return;
+  if (!after || job?.id !== mine) return;
   stage.show({ after, width: after.naturalWidth, height: after.naturalHeight });
   stage.describe(`The ${job.state === "done" ? "finished dream" : "dream so far"}, ${job.width} by ${job.height} pixels`);
 }
@@ -115,12 +115,23 @@ function frame(header, bitmap) {
   update({ id: job.id, ...header, scores: job.step === header.step && job.octave === header.octave ? job.scores : scores });
 }
 
-/** Put a job on the stage, and watch it while it runs. */
-export async function attach(next) {
-  if (job) leave(job.id);
-  [job, loaded, spoken] = [next, "", ""];
+/** Leave the stage to something else. The job goes on, and its end is heard of. */
+export function detach() {
+  if (job && !over.includes(job.state)) {
+    const { id } = job;
+    const ended = (news) => over.includes(news.state) && (leave(id), listeners.forEach((listener) => listener(news)));
+    watch(id, { frame: () => undefined, job: ended });
+  }
+  job = null;
+  bar.hidden = true;
   film.hidden = true;
   film.removeAttribute("src");
+}
+
+/** Put a job on the stage, and watch it while it runs. */
+export async function attach(next) {
+  detach();
+  [job, loaded, spoken] = [next, "", ""];
   $("#welcome").hidden = true;
   $("#view").dataset.job = job.id;
   $("#view").dataset.frames = 0;
@@ -133,10 +144,11 @@ export async function attach(next) {
   if (source) {
     const mine = job.id;
     const before = await picture(source).catch(() => null);
-    if (job.id !== mine) return;
+    if (job?.id !== mine) return;
     const [width, height] = stage.size();
     if (before) stage.show(job.octave && width ? { before } : { before, width: job.width || before.naturalWidth, height: job.height || before.naturalHeight });
   }
+  if (!job) return;
   if (over.includes(job.state)) finish();
   else watch(job.id, { frame, job: update });
 }
