@@ -324,11 +324,11 @@ def test_another_network_dreams_of_its_own(visit):
     page = visit()
     page.select_option("#network select", "efficientnet_lite0")
     assert page.input_value("#objective textarea") == "blocks.4.2 + blocks.3.2"
+    photo_chosen(page)
+    quick(page, max_size=64)
     page.click("#objective summary")
     page.fill("#objective textarea", "blocks.4.1")
     page.press("#objective textarea", "Tab")
-    photo_chosen(page)
-    quick(page, max_size=64)
     page.click("#dream")
     state(page, "done")
     page.click("text=Recipe and more")

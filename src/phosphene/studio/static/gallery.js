@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { $, h, trying } from "./dom.js";
 import { openCompare, openDetails } from "./details.js";
-import { onEnd } from "./run.js";
+import { onEnd, onState } from "./run.js";
 
 const COUNT = 24;
 const list = $("#pictures");
@@ -31,7 +31,7 @@ function card(job) {
   return h("li", {},
     h("button", { type: "button", class: "card", onclick: open, draggable: "true", ondragstart: carry, "aria-label": `${title(job)}, ${job.state}` }, thumbnail, h("span", {}, title(job))),
     !job.still && h("i", { class: "reel", "aria-hidden": "true" }, "▶"),
-    job.state !== "done" && h("span", { class: "state" }, job.state),
+    job.state !== "done" && h("span", { class: "state", "data-job": job.id }, job.state),
     h("label", { class: "tick" }, h("span", { class: "hidden" }, `Compare ${title(job)}`), h("input", { type: "checkbox", onchange: (event) => tick(job, event.target.checked) })));
 }
 
@@ -55,5 +55,9 @@ export function begin() {
   older.addEventListener("click", () => load(oldest));
   compare.addEventListener("click", trying(() => openCompare(...ticked.values())));
   onEnd(refresh);
+  onState(({ id, state }) => {
+    const label = $(`[data-job="${id}"]`, list);
+    if (label) label.textContent = state;
+  });
   return refresh();
 }

@@ -10,7 +10,8 @@ import * as stage from "./stage.js";
 const bar = $("#run");
 const film = $("#film");
 const over = ["done", "failed", "cancelled"];
-const listeners = new Set();
+const listeners = new Set(); // told when a job begins or ends
+const hearing = new Set(); // told when its state changes
 const rounded = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 let job = null;
 let loaded = ""; // the job whose finished picture is shown
@@ -18,6 +19,7 @@ let spoken = "";
 
 export const current = () => job;
 export const onEnd = (listener) => listeners.add(listener);
+export const onState = (listener) => hearing.add(listener);
 export const picture = (url) =>
   new Promise((resolve, reject) => {
     const image = new Image();
@@ -100,7 +102,9 @@ async function finish() {
 function update(news) {
   if (!job || news.id !== job.id) return;
   if (over.includes(job.state) && !over.includes(news.state)) return;
+  const before = job.state;
   job = { ...job, ...news };
+  if (job.state !== before) hearing.forEach((listener) => listener(job));
   if (job.scores) parts.curve.draw(job.scores);
   told();
   if (over.includes(job.state)) finish();
