@@ -57,7 +57,6 @@ const model = (name) => `/api/models/${part(name)}/layers`;
 export const layers = (name) => call("GET", model(name));
 export const channels = async (name, layer, from, count) =>
   (await call("GET", `${model(name)}/${part(layer)}/channels?from=${from}&count=${count}`)).channels;
-export const classes = async (name, search) =>
-  (await call("GET", `/api/models/${part(name)}/classes?${query({ search })}`)).classes;
+export const classes = (name, search) => call("GET", `/api/models/${part(name)}/classes?${query({ search })}`);
 /** The address of a unit's picture: what it dreams, or does to a photo. */
 export const sketch = (address, photo = "") => (photo ? `${address}?${query({ photo })}` : address);

@@ -19,6 +19,7 @@ function downloads(job) {
 /** `changed` is called when the picture is deleted. */
 export async function openDetails(job, changed = () => undefined) {
   const table = h("tbody", {}, rows(job.settings));
+  const recipeOf = () => (job.still && api.kept(job) ? api.recipe(job.id) : job.settings); // a film's says what its frames had
   const close = (work) => trying(async () => {
     await work();
     box.close();
@@ -33,7 +34,7 @@ export async function openDetails(job, changed = () => undefined) {
         h("p", { class: "row" },
           h("button", { type: "button", class: "primary", onclick: close(() => attach(job)) }, "Show it large"),
           api.kept(job) && job.still && h("button", { type: "button", onclick: close(() => moreOf(job)) }, "More of this"),
-          h("button", { type: "button", onclick: close(async () => (restore(await api.recipe(job.id)), toast("Its settings are restored"))) }, "Use its recipe")),
+          h("button", { type: "button", onclick: close(async () => (restore(await recipeOf()), toast("Its settings are restored"))) }, "Use its recipe")),
         api.kept(job) && downloads(job),
         h("p", { class: "row" },
           button("Copy as command line", async () => copy((await api.command(job.id)).command, "The command line")),
