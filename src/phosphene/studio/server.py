@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Match
 
 from phosphene import __version__
@@ -255,5 +256,5 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
     def page() -> FileResponse:
         return FileResponse(PAGE / "index.html", headers={"cache-control": "no-cache"})
 
-    app.mount("/static", StaticFiles(directory=PAGE))
+    app.mount("/static", GZipMiddleware(StaticFiles(directory=PAGE), minimum_size=1000))
     return Guard(app, hosts=hosts, token=token)

@@ -64,8 +64,15 @@ export function begin() {
   let asked = 0;
   const suggesting = { list: "classes", oninput: trying(async ({ target }) => {
     const mine = (asked += 1);
-    const found = target.value.trim().length > 1 ? await api.classes(draft.value("model"), target.value) : [];
-    if (mine === asked) names.replaceChildren(...found.map((one) => h("option", { value: one.name.split(",")[0] })));
+    let known = target.value.trim().length < 2;
+    if (known) names.replaceChildren();
+    while (!known) {
+      const { complete, classes } = await api.classes(draft.value("model"), target.value);
+      if (mine !== asked) return;
+      names.replaceChildren(...classes.map((one) => h("option", { value: one.name.split(",")[0] })));
+      known = complete;
+      if (!known) await new Promise((resolve) => setTimeout(resolve, 1000)); // the network is being read
+    }
   }) };
   const source = h("textarea", { rows: 2, spellcheck: "false", "aria-label": "The objective as text", onchange: () => draft.set({ objective: source.value.trim() }) });
   $("#objective").append(
