@@ -63,6 +63,24 @@ def test_crops_are_windows_of_each_image():
     assert bool((slopes.view(5, 2) * torch.tensor([1, -1]) > 0).all())  # image i's are i, i + N, …
 
 
+@pytest.mark.parametrize("done", [0, 0.25, 1])
+def test_crops_by_value(done):
+    height, width, size = 90, 120, 12
+    image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(1))
+    found = transform.parse(f"crops(6, {size}, 0.6, 0.2)", done)[0](image, [RandomState(5)]).numpy()
+    random = RandomState(5)
+    for got in found:
+        side = int(height * np.clip(random.normal(0.6 - 0.4 * done, 0.05), 0.05, 1))
+        y, x = (np.clip(random.normal(0.5, 0.15), 0, 1) for _ in range(2))
+        top = round(np.clip(y * height - side / 2, 0, height - side))
+        left = round(np.clip(x * width - side / 2, 0, width - side))
+        part = image[0, :, top : top + side, left : left + side].numpy()
+        at = np.clip((np.arange(size) + 0.5) * side / size - 0.5, 0, side - 1)
+        places = np.meshgrid(at, at, indexing="ij")
+        for plane, values in zip(part, got, strict=True):
+            assert np.allclose(values, ndimage.map_coordinates(plane, places, order=1), atol=1e-5)
+
+
 def test_a_window_is_a_part_of_the_picture():
     random = RandomState([0, 0])
     side = round(20 * random.uniform(0.4, 0.9))

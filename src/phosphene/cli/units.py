@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LONGEST = 100  # characters of a file's name
 NAMED = 20  # photos
+ROW = 8  # pictures that are in one row if they belong together
 TOGETHER = re.compile(r" [+-] [\d.e-]+\*(diversity|alignment)\([^)]*\)")
 
 
@@ -98,8 +99,10 @@ def save(work: Work, found: Sequence[tuple[Seen, list[int]]], targets: Places, o
         save_picture(targets.files[0], Picture(_pixels(tiles)), recipe=text, overwrite=overwrite)
         return
     if targets.sheet:
+        row = len(work.groups[0]) if work.groups else 0  # what belongs together
         made = contact_sheet(
-            [(caption(one.objective), _pixels(over_grey(one.image, one.opacity))) for one, _ in found]
+            [(caption(one.objective), _pixels(over_grey(one.image, one.opacity))) for one, _ in found],
+            columns=row if row <= ROW else 0,
         )
         save_picture(targets.sheet, Picture(made), recipe=_of_sheet(work, found), overwrite=overwrite)
         return
