@@ -36,32 +36,47 @@ def test_a_film_of_so_many_frames(run, photo, tmp_path):
 
 @pytest.mark.skipif(not WEIGHTS.exists(), reason="needs ../shared/data: the original network")
 def test_classic_is_the_notebooks_film(run):
-    """One generator draws the jitter of all frames, and floats are carried from frame to frame."""
+    """One generator draws the jitter of all frames, and floats are carried from frame to frame.
+
+    The ascent is chaotic: 1e-5 of a level before the first frame are 20 levels in the third. So the notebook
+    goes on from what was carried here, and every frame is exact.
+    """
     import torch
     from safetensors.torch import load_file
     from scipy import ndimage
 
     import notebook
+    import phosphene
+    from phosphene.config import Dream
+    from phosphene.film.motion import CLASSIC
+    from phosphene.film.zoom import Zoom, zoom
+    from phosphene.presets import ZOOM, preset
 
+    torch.set_num_threads(1)
     with Image.open(DATA / "notebook2015" / "sky1024px.jpg") as image:
         image.convert("RGB").resize((96, 72)).save("sky.png")
     typed = ["--frames", "3", "--preset", "classic", "--weights", str(WEIGHTS), "--octaves", "2"]
-    assert run("zoom", "sky.png", "-o", "film/", *typed, "--steps", "3", "--seed", "5").code == 0
-    torch.set_num_threads(1)
-    net = notebook.Net(load_file(WEIGHTS))
-    random = np.random.RandomState(5)
+    typed += ["--steps", "3", "--seed", "5", "--threads", "1"]
+    assert run("zoom", "sky.png", "-o", "film/", *typed).code == 0
+    found = sorted(Path("film").iterdir())
+    config = Dream(
+        **{**ZOOM, **preset("classic"), "octaves": 2, "steps": 3, "seed": 5, "weights": str(WEIGHTS)}
+    )
+    lens, photo = phosphene.load("bvlc_googlenet", str(WEIGHTS)), phosphene.open_picture("sky.png").tensor()
+    made = list(zoom(photo, lens, config.objective, config, Zoom(CLASSIC), frames=3))
+    assert len(found) == len(made) == 3
+    net, random = notebook.Net(load_file(WEIGHTS)), np.random.RandomState(5)
     with Image.open("sky.png") as image:
         frame = np.float32(image)
     height, width = frame.shape[:2]
-    found = sorted(Path("film").iterdir())
-    assert len(found) == 3
-    for path in found:
-        frame, _ = notebook.deepdream(net, frame, random, octaves=2, steps=3)
+    for path, one in zip(found, made, strict=True):
+        expected, _ = notebook.deepdream(net, frame, random, octaves=2, steps=3)
+        carried = 255 * one.image.permute(1, 2, 0).cpu().numpy()
+        assert np.abs(carried - expected).max() < 0.5
         with Image.open(path) as image:
-            apart = np.abs(np.asarray(image) - frame)
-        assert (np.median(apart), np.mean(apart > 1.5)) <= (0.51, 0.001)
+            assert np.abs(np.asarray(image) - carried).max() <= 0.501
         frame = ndimage.affine_transform(
-            frame, [0.95, 0.95, 1], [height * 0.05 / 2, width * 0.05 / 2, 0], order=1
+            carried, [0.95, 0.95, 1], [height * 0.05 / 2, width * 0.05 / 2, 0], order=1
         )
 
 

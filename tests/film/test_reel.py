@@ -355,6 +355,8 @@ class TestRefused:
             ("o.txt", {}, ".mp4"),
             ("o", {}, ".mp4"),
             ("o.mp4", {"codec": "prores"}, ".mov"),
+            ("o.gif", {"codec": "ffv1"}, "its own"),
+            ("o-%d.png", {"codec": "ffv1"}, "its own"),
             ("o.webm", {"sound": True}, "aac"),
             ("o.mov", {"codec": "prores", "width": 161}, "even"),
             ("o.mp4", {"codec": "av1", "width": 161}, "even"),

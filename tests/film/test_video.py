@@ -167,7 +167,7 @@ def test_colours_that_are_stored_at_half_the_size_are_soft(lens):
         Dreamer(OBJECTIVE, lens, CONFIG, halved=way).shown(carried) - still for way in (False, True)
     )
     light = sharp @ np.float32([0.299, 0.587, 0.114])
-    true = gaussian_filter(sharp - light[..., None], (2.5, 2.5, 0), mode="mirror", truncate=4)
+    true = gaussian_filter(sharp - light[..., None], (3, 3, 0), mode="mirror", truncate=4)
     inside = (still + soft > 1e-3) & (still + soft < 1 - 1e-3)
     assert inside.mean() > 0.9
     assert np.abs(soft - light[..., None] - true)[inside].max() < 1e-3

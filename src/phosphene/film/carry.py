@@ -2,7 +2,7 @@
 
 What is carried is the detail, dream − still, not the dream: so nothing of the old still stays behind,
 and light can't add up. It follows the flow and decays a little, and every still dreams a few steps on.
-Where nothing could be seen before it starts from nothing and grows up within a few stills; elsewhere it
+Where nothing could be seen before it starts from nothing and grows up within two stills; elsewhere it
 takes a part of a step, as much as doesn't flicker.
 """
 
@@ -29,7 +29,7 @@ from phosphene.octave import octave_sizes
 
 FEW = 4  # times fewer steps on a still than on a scene's first
 KEEP = 0.15  # of a step, where the dream has grown up
-GROWTH = 4  # stills until it has
+GROWTH = 2  # stills until it has
 MOST = 6.0  # times a step, where it grows up more slowly than elsewhere
 NEAR = 16.0  # px: how far around a pixel that is looked at
 DECAY = 0.97  # from still to still
@@ -38,7 +38,7 @@ SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)  # of sharp interpolation, and then of the 
 CARRIED = 1.0, 0.4  # times the film's own flicker, or levels, whichever is more: of what is carried
 ALLOWED = 1.05, 0.5  # the same, of the picture
 EDGE = 1.5  # px: how softly new ground passes into old
-PALE = 2.5  # px: how softly the dream's colours are drawn where they are stored at half the size
+PALE = 3.0  # px: how softly the dream's colours are drawn where they are stored at half the size
 
 
 @dataclass(frozen=True)

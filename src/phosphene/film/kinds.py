@@ -116,6 +116,10 @@ def plan(output: str, way: Way) -> Plan:
     """How `output` is made; E_FORMAT for a suffix, a codec or a size that can't be."""
     kind, suffix = kind_of(output)
     if kind != "film":
+        if way.codec:
+            raise PhospheneError(
+                "E_FORMAT", f"got codec {way.codec!r} for {suffix}, which has its own; leave --codec out"
+            )
         color, deep = Color(1, 13, 0, FULL), kind == "png" and way.bits > 8
         pixels = {"png": "rgb48le" if deep else "rgb24"}.get(kind, "bgr0")
         codec = "png" if kind == "png" else "ffv1"
