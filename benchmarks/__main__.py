@@ -34,6 +34,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--no-zoo", dest="zoo", action="store_false", help="exactness without the zoo")
     parser.add_argument("--weights", default="", help="a file with bvlc_googlenet's weights")
     parser.add_argument("--photo", default="", help="the classic dream's photo, sky1024px.jpg")
+    parser.add_argument("--device", default="cpu", help="for units: cpu, cuda (default cpu)")
     parser.add_argument("--units", type=int, default=16, help="channels to compare (default 16)")
     parser.add_argument("--write", action="store_true", help="keep the results in benchmarks/results")
     found = parser.parse_args(arguments)

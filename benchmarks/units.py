@@ -51,7 +51,7 @@ class Part(nn.Module):
         self.lens, self.layer, self.seen = lens, layer, nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        mean, std = (torch.tensor(row).view(1, 3, 1, 1) for row in (MEAN, STD))
+        mean, std = (torch.tensor(row, device=x.device).view(1, 3, 1, 1) for row in (MEAN, STD))
         with self.lens.watching([self.layer]) as look:
             seen: Tensor = self.seen(look(x * std + mean)[self.layer])
         return seen
@@ -64,7 +64,7 @@ def torch_dreams(part: Part, channel: int, size: int) -> Tensor:
     def loss(outputs: list[Tensor]) -> Tensor:
         return -outputs[0][:, channel].mean()
 
-    dreamer = Dreamer(part, quiet=True, device="cpu")
+    dreamer = Dreamer(part, quiet=True, device=str(part.lens.device))
     shown = dreamer.render([part.seen], width=size, height=size, iters=STEPS, custom_func=loss)
     found: Tensor = shown.to_chw_tensor()[None]
     return found.clamp(0, 1)
@@ -74,7 +74,7 @@ def dreamlens(part: Part, channel: int, size: int) -> Tensor:
     """Its FeatureVisualizer, likewise."""
     from dreamlens import FeatureVisualizer, RenderConfig
 
-    visualizer = FeatureVisualizer(part, quiet=True, device="cpu")
+    visualizer = FeatureVisualizer(part, quiet=True, device=str(part.lens.device))
     shown = visualizer.maximize_channel("seen", channel, RenderConfig(width=size, height=size, steps=STEPS))
     found: Tensor = shown.as_chw()[None, :3].detach()
     return found.clamp(0, 1)
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> tuple[str, dict[str, str]]:
         if name == "bvlc_googlenet" and not options.weights:
             texts.append("bvlc_googlenet: not run, it needs --weights.\n")
             continue
-        lens = models.load(name, options.weights if name == "bvlc_googlenet" else "", device="cpu")
+        lens = models.load(name, options.weights if name == "bvlc_googlenet" else "", device=options.device)
         names = chosen(lens, LAYERS[name], options.units)
         found, seconds = compared(lens, names, options.sizes[0], options.cpu, () if missing else PEERS)
         texts.append(f"## {name}\n\n{text(found, seconds)}")

@@ -78,10 +78,15 @@ def presets() -> str:
         f"| `{name}` | {cell(text)} | {settings(values)} |\n" for name, (text, values) in PRESETS.items()
     )
     networks = "".join(
-        f"| `{model.name}` | `{model.objective}` | `{model.guide_layer}` | {cell(model.summary)} |\n"
-        for model in models.available()
+        f"| `{one.name}` | {named(one.objective)} | {named(one.guide_layer)} | {cell(one.summary)} |\n"
+        for one in models.available()
     )
     return MADE + PRESETS_PAGE + looks + NETWORKS + networks
+
+
+def named(name: str) -> str:
+    """A layer that a network's card names, if it does."""
+    return f"`{name}`" if name else "found by looking"
 
 
 def settings(values: dict[str, object]) -> str:

@@ -19,6 +19,7 @@ WORKER = 3 * 2**30  # bytes, of a process of tests and what it begins
 GUARD = Path(__file__).parent / "guard"
 if "PYTEST_XDIST_WORKER" in os.environ:  # several at once: threads that wait for each other would spin
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # a pool takes longer to begin than to compile
 LOG = Path(tempfile.mkdtemp(prefix="phosphene-tests-"), "network")
 atexit.register(shutil.rmtree, LOG.parent, ignore_errors=True)
 os.environ["TESTS_NETWORK_LOG"] = str(LOG)

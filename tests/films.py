@@ -104,3 +104,9 @@ def decoded(path):
     """(pts in seconds, RGB as the film's own format gives it) of each still."""
     with av.open(str(path)) as film:
         return [(f.pts * f.time_base, f.to_ndarray(format="rgb24")) for f in film.decode(video=0)]
+
+
+def look(path):
+    """The kinds of a film's streams."""
+    with av.open(str(path)) as film:
+        return [stream.type for stream in film.streams]

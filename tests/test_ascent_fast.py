@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from networks import Twice, branching, photo, seeded, strided, unpadded
 from phosphene.ascent import Fast, ready
+from phosphene.ascent.kernel import Kernel
 from phosphene.ascent.steps import Convolution
 from phosphene.lens import Lens
 from phosphene.memory import _Counted
@@ -124,6 +125,18 @@ def test_the_gradient_is_as_exact_as_the_plain_one(name):
     distances = [distance(module, fast, layer, 64, seed) for seed in range(5)]
     plain, quick = (median(column) for column in zip(*distances, strict=True))
     assert quick <= 3 * plain < 1e-4
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "bvlc", "resnet50"])
+@pytest.mark.parametrize("size", [64, 71])
+def test_as_exact_without_onednn(name, size, monkeypatch):
+    """As on a GPU, where the same chains are PyTorch's own convolutions; of every padding and stride."""
+    monkeypatch.setattr("phosphene.ascent.fuse.Packed", Kernel)
+    module, layer = network(name), LAYERS[name][0]
+    fast = Fast(module)
+    plain, quick = distance(module, fast.watching(frozenset([layer])), layer, size, 0)
+    assert {type(kernel) for kernel in fast._kernels.values()} == {Kernel}
+    assert quick <= max(3 * plain, 1e-5) < 1e-4
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from networks import Branching
-from phosphene import words
+from phosphene import transform, words
 from phosphene.config import Dream
 from phosphene.engine import dream
 from phosphene.errors import PhospheneError
@@ -43,6 +43,16 @@ def test_every_param_climbs_over_octaves(lens, param, start):
     first, end = frames[0].full(), frames[-1].full()
     assert end.shape[-2:] == (40, 48) and end.min() >= 0 and end.max() <= 1
     assert bool((score(lens, objective, end) > score(lens, objective, first)).all())
+
+
+def test_crops_shrink_in_each_octave(lens, monkeypatch):
+    real, found = transform.crops, []
+    monkeypatch.setitem(
+        transform.WORDS, "crops", ("", lambda *numbers, done: found.append(done) or real(*numbers, done=done))
+    )
+    config = CONFIG.but(param="fourier", transforms="crops(2)")
+    last(dream(NOISE, words.channel("mix", 3), lens, config))
+    assert [done for done in found if done] == [0.5, 1, 0.5, 1]
 
 
 @pytest.mark.parametrize("param", ["pixel", "fourier", "maco"])

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from networks import Branching
-from phosphene import evidence, words
+from phosphene import album, evidence, words
 from phosphene.errors import PhospheneError
 from phosphene.evidence import Photos, Window
 from phosphene.lens import Lens
@@ -38,12 +38,37 @@ def test_a_folder(tmp_path):
     Image.new("RGB", (20, 10), "red").save(tmp_path / "red.png")
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     (tmp_path / "notes.txt").write_text("no photo")
-    assert list(evidence.photos(str(tmp_path)).images) == ["red.png"]
+    found = evidence.photos(str(tmp_path))
+    assert list(found.images) == ["red.png"]
+    assert found.notes == (f"{tmp_path}: 1 of 2 photos can't be read: broken.jpg",)
     with pytest.raises(PhospheneError, match="no photo"):
         (tmp_path / "empty").mkdir()
         evidence.photos(str(tmp_path / "empty"))
     with pytest.raises(PhospheneError, match="no folder"):
         evidence.photos(str(tmp_path / "missing"))
+
+
+def test_of_a_large_folder_so_many_as_are_seen_at_every_scale(tmp_path):
+    most = evidence.CROPS // len(evidence.SCALES)
+    for number in range(most + 100):
+        Image.new("L", (9, 8), number % 256).save(tmp_path / f"{number:04}.bmp")
+    found = evidence.photos(str(tmp_path))
+    assert len(found.sizes) == most and f"{most} of its {most + 100} photos" in found.notes[0]
+    assert max(int(name[:4]) for name in found.sizes) > most
+    seen = {(place.photo, number // most) for number, place in enumerate(evidence.windows(found))}
+    assert len(seen) == evidence.CROPS
+
+
+def test_photos_that_do_not_fit_are_opened_again(tmp_path, monkeypatch, lens):
+    random = np.random.default_rng(0)
+    for name in "abc":
+        Image.fromarray(random.integers(0, 256, (40, 50, 3), np.uint8)).save(tmp_path / f"{name}.png")
+    objectives = [words.channel("mix", 3).bind(lens)]
+    values = evidence.survey(objectives, lens, evidence.photos(str(tmp_path)), 70)
+    monkeypatch.setattr(album, "KEPT", 40 * 50 * 3 * 4)
+    few = evidence.photos(str(tmp_path))
+    assert np.array_equal(evidence.survey(objectives, lens, few, 70), values)
+    assert len(few.images._open) == 1 and few.sizes == dict.fromkeys(["a.png", "b.png", "c.png"], (40, 50))
 
 
 def test_windows_lie_in_their_photos_at_several_scales(given):

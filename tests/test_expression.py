@@ -205,6 +205,10 @@ def test_errors_show_where():
     for text in ("a +b", "a+ b", "a -b"):
         with pytest.raises(PhospheneError, match=r"got '[+-] ?b', expected .*with spaces around"):
             parse(text)
+    with pytest.raises(
+        PhospheneError, match=r"got '#2', expected .*; a name with blanks stands in double quotes"
+    ):
+        parse("conv #2")
     with pytest.raises(PhospheneError, match=r"expected direction\(LAYER, NUMBER"):
         parse("direction()")
     with pytest.raises(PhospheneError, match="the nearest are direction"):

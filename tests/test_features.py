@@ -14,6 +14,7 @@ from phosphene.features import (
     plain_score,
     read,
     settings,
+    shape,
     units,
     variants,
     visualize,
@@ -80,11 +81,18 @@ def test_a_photo_to_start_from(lens):
     assert (found.image - grown).abs().max() < 0.02
 
 
+def test_a_photo_keeps_its_shape():
+    photo = torch.zeros(3, 30, 40)
+    assert shape(80, photo) == (60, 80) and shape((50, 50), photo) == (50, 50)
+    assert shape(80) == (80, 80) and shape(16, torch.zeros(3, 1, 100)) == (1, 16)
+
+
 def test_what_a_text_stands_for(lens):
     assert units("mix:*", lens) == [f"mix:{n}" for n in range(9)]
     assert units("mix:2-4", lens) == ["mix:2", "mix:3", "mix:4"]
     assert units("mix:2", lens) == ["mix:2"]
     assert units("class:3 - class:4", lens) == ["class:3 - class:4"]
+    assert units("class:2-4", Lens(Branching(), head="head")) == ["class:2", "class:3", "class:4"]
     with pytest.raises(PhospheneError, match="expected 0 to 8"):
         units("mix:3-9", lens)
 

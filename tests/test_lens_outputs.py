@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from networks import photo
 from phosphene.engine import dream
 from phosphene.errors import PhospheneError
+from phosphene.features import settings, visualize
 from phosphene.lens import Lens
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -339,9 +340,19 @@ class TestSize:
     def test_one_that_a_layer_needs(self, plain):
         lens = Lens(self.Network(), size=32, plain=plain)
         assert look_at(lens, ["conv"])["conv"].shape == (2, 4, 35, 42)
-        assert look_at(lens, ["fc"], IMAGE[..., :32, :32])["fc"].shape == (2, 10)
-        code, said = refused(lens, ["fc"])
-        assert code == "E_LAYER" and "with 32×32 px only, not with 83×70" in said
+        small = nn.functional.interpolate(IMAGE, (32, 32), mode="bilinear", antialias=True)
+        for image, seen in ((IMAGE, small), (IMAGE[..., :32, :32], IMAGE[..., :32, :32])):
+            acts = look_at(lens, ["fc", "conv", "input"], image)
+            expected = lens.module(seen.contiguous(memory_format=torch.channels_last))
+            assert torch.allclose(acts["fc"], expected, atol=1e-5)
+            assert acts["conv"].shape == (2, 4, 16, 16) and acts["input"] is image
+
+    @ways
+    def test_the_whole_picture_follows_its_gradient(self, plain):
+        lens = Lens(self.Network(), size=32, plain=plain)
+        assert next(dream(IMAGE, "fc:3", lens)).image.shape == IMAGE.shape
+        (seen,) = visualize("fc:3", lens, settings(steps=2), size=48)
+        assert seen.image.shape == (3, 48, 48)
 
     def test_one_that_nobody_has_said(self):
         lens = Lens(self.Network())

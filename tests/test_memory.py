@@ -143,6 +143,24 @@ class TestPlan:
             planned(lens, objective, max_memory="2GB")
         assert caught.value.code == "E_MEMORY"
 
+    def test_what_transforms_make_of_a_picture_is_counted_and_whole(self, lens, per_pixel):
+        assert planned(lens, max_memory="20GB", transforms="jitter(8)").tile == tile.whole(3000, 4000)
+        plain, padded = (
+            planned(lens, max_memory="200GB", transforms=text).peak for text in ("noise(0.1)", "pad(500)")
+        )
+        assert padded - plain == pytest.approx(memory.SLACK * 1000 * (4000 * 5000 - 3000 * 4000), rel=1e-6)
+        for more in ({"max_memory": "5GB"}, {"transforms": "crops(1024, 4096)"}, {"tile": 512}):
+            with pytest.raises(
+                PhospheneError, match=r"with transforms, which are .*, it isn't tiled"
+            ) as caught:
+                planned(lens, **{"transforms": "pad(4096), pad(4096)", **more})
+            assert caught.value.code == "E_MEMORY"
+
+    def test_a_small_picture_with_large_transforms_is_refused_before_the_first_step(self, lens):
+        with pytest.raises(PhospheneError) as caught:
+            next(dream(photo(1, 3, 48, 48), "5", lens, CONFIG.but(transforms="crops(1024, 4096)")))
+        assert caught.value.code == "E_MEMORY"
+
 
 class TestCheckpointing:
     def test_is_chosen_where_only_tiny_tiles_fit(self, again, monkeypatch):

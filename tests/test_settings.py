@@ -1,5 +1,7 @@
 """Settings: the order of the sources, what each may say, and what is told when it says nonsense."""
 
+import os
+
 import pytest
 
 from phosphene import settings
@@ -129,6 +131,16 @@ def test_toml_that_is_not_text_or_far_too_large(home):
     assert refused({}, **home)[0] == "E_PARAM"
     path.write_bytes(b"# " + b"x" * settings.MAX_TOML_BYTES)
     assert "more than 1000000 bytes" in refused({}, **home)[1]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_what_is_no_file_never_hangs(home, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero", tmp_path, "a\0b"):
+        code, message = refused({}, config=str(path), **home)
+        assert code == "E_PARAM" and "give a readable TOML file" in message
+    os.mkfifo(home["folder"] / "phosphene.toml")
+    assert settings.gather({}, **home).dream == Dream()
 
 
 def test_files_named_in_toml_are_relative_to_it(home, tmp_path):

@@ -63,6 +63,24 @@ def test_crops_are_windows_of_each_image():
     assert bool((slopes.view(5, 2) * torch.tensor([1, -1]) > 0).all())  # image i's are i, i + N, …
 
 
+@pytest.mark.parametrize("done", [0, 0.25, 1])
+def test_crops_by_value(done):
+    height, width, size = 90, 120, 12
+    image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(1))
+    found = transform.parse(f"crops(6, {size}, 0.6, 0.2)", done)[0](image, [RandomState(5)]).numpy()
+    random = RandomState(5)
+    for got in found:
+        side = int(height * np.clip(random.normal(0.6 - 0.4 * done, 0.05), 0.05, 1))
+        y, x = (np.clip(random.normal(0.5, 0.15), 0, 1) for _ in range(2))
+        top = round(np.clip(y * height - side / 2, 0, height - side))
+        left = round(np.clip(x * width - side / 2, 0, width - side))
+        part = image[0, :, top : top + side, left : left + side].numpy()
+        at = np.clip((np.arange(size) + 0.5) * side / size - 0.5, 0, side - 1)
+        places = np.meshgrid(at, at, indexing="ij")
+        for plane, values in zip(part, got, strict=True):
+            assert np.allclose(values, ndimage.map_coordinates(plane, places, order=1), atol=1e-5)
+
+
 def test_a_window_is_a_part_of_the_picture():
     random = RandomState([0, 0])
     side = round(20 * random.uniform(0.4, 0.9))
@@ -117,6 +135,30 @@ def test_a_step_is_the_same_whenever_it_is_taken():
     change = transform.parse("standard")
     first, again, other = (transform.drawn(change, [1, 0, step], 2)(IMAGE) for step in (4, 4, 5))
     assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ["pad(12)", "jitter(8)", "scale(0.9, 1.1)", "rotate(10)", "jitter(4)"],
+        ["pad(16)", "window(0.4, 1)", "rotate(10)", "noise(0.04)"],
+        ["jitter(50)", "pad(3.7)", "color(0.1)"],
+        ["crops(8)", "noise(0.08)"],
+        ["pad(40)", "crops(3, 50)", "pad(2)"],
+        ["crops(2, 0)", "crops(3)"],
+    ],
+)
+def test_the_most_pixels_are_those_of_the_largest_step(steps):
+    given = IMAGE[:1]
+    sizes = [given.shape] + [one(", ".join(steps[: n + 1]), given).shape for n in range(len(steps))]
+    most = max(count * height * width for count, _, height, width in sizes)
+    for each in ("", "each "):
+        assert transform.most_pixels(each + ", ".join(steps), 20, 31) == most
+
+
+def test_the_most_pixels_of_named_ones():
+    found = [transform.most_pixels(text, 224, 300) for text in ("none", "standard", "windows", "crops")]
+    assert found == [224 * 300, 248 * 324, 256 * 332, 8 * 224**2]
 
 
 def test_none():

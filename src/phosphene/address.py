@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import nn
 
+from phosphene import checks
 from phosphene.outputs import Path, brackets
 
 SUFFIX = re.compile(
     r"(?P<name>.+?)(?:#(?P<call>\d{1,9}))?(?P<path>(?:\[[^\[\]]+\])*)(?P<prefix>@prefix)?", re.DOTALL
 )
 LONG = 2000  # characters
+RESERVED = ("class", "text")  # what `class:` and `text:` begin with
+PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./#-")
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,13 @@ class Site:
 
     def __str__(self) -> str:
         return self.name + (f"#{self.call}" if self.call else "") + brackets(self.path)
+
+
+def quoted(text: str) -> str:
+    """`text` as a name of the grammar: bare where that is unmistakable, else in double quotes."""
+    checks.text("a name", text)
+    bare = bool(text) and set(text) <= PLAIN and not text.startswith("-") and text not in RESERVED
+    return text if bare else json.dumps(text, ensure_ascii=False)
 
 
 def parse(text: str, names: Mapping[str, str]) -> Address | None:

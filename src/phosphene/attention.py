@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from phosphene import checks
+from phosphene.address import quoted
 from phosphene.errors import PhospheneError
 from phosphene.objective import Measure, Objective, Term
-from phosphene.words import quoted, unbound
+from phosphene.words import unbound
 
 if TYPE_CHECKING:
     from phosphene.lens import Lens

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from phosphene.address import quoted
 from phosphene.errors import PhospheneError
 from phosphene.folder import pictures
 from phosphene.objective import Objective, Term, batch, written
-from phosphene.words import direction, quoted, unbound
+from phosphene.words import direction, unbound
 
 if TYPE_CHECKING:
     from phosphene.lens import Lens

@@ -31,10 +31,11 @@ def boxes(height: int, width: int, size: int, count: int, random: RandomState) -
 
 def cut(image: Tensor, boxes: Sequence[Box], size: int) -> Tensor:
     """The squares of `image` `[N, 3, H, W]` at `size` px: `[len(boxes) · N, 3, size, size]`."""
-    return torch.cat([_resized(image[:, :, y : y + side, x : x + side], size) for y, x, side in boxes])
+    return torch.cat([resized(image[:, :, y : y + side, x : x + side], size) for y, x, side in boxes])
 
 
-def _resized(image: Tensor, size: int) -> Tensor:
-    if image.shape[-1] == size:
+def resized(image: Tensor, size: int) -> Tensor:
+    """All of it, `[N, 3, size, size]`, smoothly."""
+    if image.shape[-2:] == (size, size):
         return image
     return F.interpolate(image, size=(size, size), mode="bilinear", antialias=True, align_corners=False)

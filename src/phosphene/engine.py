@@ -205,11 +205,12 @@ def _slope(look: Look, objective: Objective, base: Canvas, config: Dream, rolls:
     groups = objective.by_layer() if config.balance else [(1.0, objective)]
     parts = [part for _, part in groups]
     height, width = base.size
-    change = transform.parse(config.transforms)
-    side, tiled, whole = config.tile, objective.spread and not change, None
+    plain = transform.parse(config.transforms) is None
+    side, tiled, whole = config.tile, objective.spread and plain, None
 
     def climb(x: Kept, octave: int, step: int, random: RandomState) -> tuple[Canvas, Tensor, int]:
         nonlocal side, tiled, whole
+        change = transform.parse(config.transforms, step / max(1, config.steps - 1))
         seen = transform.drawn(change, [config.seed or 0, octave, step], x.shape[0])
         ox, oy = (int(o) for o in random.randint(*rolls, 2))
         while True:

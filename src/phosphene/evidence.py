@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,9 @@ from numpy.random import RandomState
 from torch import Tensor
 from torch.nn import functional as F
 
+from phosphene.album import Album
 from phosphene.errors import PhospheneError
+from phosphene.folder import SUFFIXES
 from phosphene.lens import Lens
 from phosphene.objective import Objective
 
@@ -27,7 +30,6 @@ SIDE = 128  # px to which a crop is resized
 SCALES = (0.15, 0.3, 0.6, 1.0)  # of a photo's shorter side
 AT_ONCE = 32
 BEST = 9
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,15 @@ class Photos:
     """Natural photos `[3, H, W]`, 0..1, by name, and where they are from."""
 
     source: str
-    images: dict[str, Tensor]
+    images: Mapping[str, Tensor]
+    notes: tuple[str, ...] = ()  # what isn't among them
+
+    @cached_property
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Height and width of each."""
+        if isinstance(self.images, Album):
+            return self.images.sizes
+        return {name: (image.shape[-2], image.shape[-1]) for name, image in self.images.items()}
 
 
 class Window(NamedTuple):
@@ -69,20 +79,23 @@ class Evidence:
     best: tuple[Crop, ...]
 
 
-def photos(folder: str = "") -> Photos:
-    """Those in a folder, or those that scikit-image ships. E_INPUT where there is none."""
-    from phosphene.picture import open_picture
+def photos(folder: str = "", crops: int = CROPS) -> Photos:
+    """Those in a folder, or those that scikit-image ships. E_INPUT where there is none.
 
+    Of a large folder so many, evenly spread, as `crops` show at every scale.
+    """
     source, paths = folder or "scikit-image", photo_files(folder)
-    found = {}
-    for path in paths:
-        try:
-            found[path.name if path.name not in found else str(path)] = open_picture(path).tensor()[0]
-        except PhospheneError:
-            continue  # one bad photo says nothing of the unit
+    most, notes = max(CROPS, crops) // len(SCALES), []
+    if len(paths) > most:
+        notes.append(f"{source}: {most} of its {len(paths)} photos are looked at, evenly spread")
+        paths = [paths[number * len(paths) // most] for number in range(most)]
+    found = Album(paths)
     if not found:
         raise PhospheneError("E_INPUT", f"{source}: no photo in it that can be read; give another folder")
-    return Photos(source, found)
+    if found.unread:
+        names = ", ".join(path.name for path in found.unread[:3]) + ", …" * (len(found.unread) > 3)
+        notes.append(f"{source}: {len(found.unread)} of {len(paths)} photos can't be read: {names}")
+    return Photos(source, found, tuple(notes))
 
 
 def photo_files(folder: str = "") -> list[Path]:
@@ -90,7 +103,7 @@ def photo_files(folder: str = "") -> list[Path]:
     if folder:
         if not Path(folder).is_dir():
             raise PhospheneError("E_INPUT", f"{folder}: no folder; give a folder of photos")
-        return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in ENDINGS)
+        return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
     try:
         home = Path(str(resources.files("skimage"))) / "data"
     except ImportError:
@@ -102,11 +115,11 @@ def photo_files(folder: str = "") -> list[Path]:
 
 def windows(given: Photos, count: int = CROPS, seed: int = 0) -> list[Window]:
     """`count` crops: every photo and scale as often, places at random."""
-    random, names = RandomState(seed), list(given.images)
+    random, names = RandomState(seed), list(given.sizes)
     found = []
     for number in range(count):
         name, scale = names[number % len(names)], SCALES[number // len(names) % len(SCALES)]
-        height, width = given.images[name].shape[-2:]
+        height, width = given.sizes[name]
         side = max(8, round(scale * min(height, width)))
         side = min(side, height, width)
         top, left = random.randint(0, height - side + 1), random.randint(0, width - side + 1)
@@ -118,14 +131,21 @@ def survey(objectives: Sequence[Objective], lens: Lens, given: Photos, count: in
     """Each objective's score on every crop: `[objectives, crops]`. The objectives are bound."""
     layers = frozenset().union(*(one.layers for one in objectives))
     values = np.empty((len(objectives), count), np.float32)
-    places = windows(given, count)
     with torch.inference_mode(False), torch.no_grad(), lens.watching(layers) as look:
-        for start in range(0, count, AT_ONCE):
-            images = torch.stack([crop(given, place) for place in places[start : start + AT_ONCE]])
+        for numbers, images in crops(given, windows(given, count)):
             acts = look(images.to(lens.device))
             for row, objective in enumerate(objectives):
-                values[row, start : start + len(images)] = objective(acts).cpu().numpy()
+                values[row, numbers] = objective(acts).cpu().numpy()
     return values
+
+
+def crops(given: Photos, places: Sequence[Window]) -> Iterator[tuple[list[int], Tensor]]:
+    """All of them, some at a time and photo after photo: their numbers, and `[n, 3, SIDE, SIDE]`."""
+    order = {name: number for number, name in enumerate(given.sizes)}
+    numbers = sorted(range(len(places)), key=lambda number: order[places[number].photo])
+    for start in range(0, len(numbers), AT_ONCE):
+        some = numbers[start : start + AT_ONCE]
+        yield some, torch.stack([crop(given, places[number]) for number in some])
 
 
 def crop(given: Photos, place: Window, size: int = SIDE) -> Tensor:
@@ -144,7 +164,7 @@ def evidence(activation: float, values: np.ndarray, given: Photos) -> Evidence:
         activation=activation,
         percentile=float(100 * (values < activation).mean()),
         crops=len(values),
-        photos=len(given.images),
+        photos=len(given.sizes),
         source=given.source,
         mean=float(values.mean()),
         deviation=float(values.std()),

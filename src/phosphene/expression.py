@@ -193,7 +193,8 @@ class _Reader:
         while self.accept("|"):
             images.append(self.sum())
         if self.next < len(self.tokens):
-            self.wrong("' + ', ' - ' (with spaces around) or the end")
+            quotes = "; a name with blanks stands in double quotes" if self.peek()[0] == "name" else ""
+            self.wrong(f"' + ', ' - ' (with spaces around) or the end{quotes}")
         return images[0] if len(images) == 1 else batch(images)
 
     def sum(self) -> Objective:

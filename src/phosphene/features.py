@@ -22,7 +22,7 @@ from phosphene.frame import Frame
 from phosphene.lens import Lens
 from phosphene.noise import GREY, Noise
 from phosphene.objective import Objective, batch
-from phosphene.presets import VISUALIZE, visualization
+from phosphene.presets import VISUALIZE, of_class, visualization
 
 SHARE = 0.6  # of the memory there is, for a batch's gradient
 MOST = {"cpu": 8, "cuda": 64}  # pictures: more at once take no less time each
@@ -56,21 +56,31 @@ def visualize(
 ) -> Iterator[Seen]:
     """The picture of each objective, `size` px (or height and width), in the order in which they are done.
 
-    They grow from noise, which is the same for all, or from `photo` `[3, H, W]`. `batch` is how many
-    are made at once; 0 = as many as memory and the device's speed allow. `config` is that of
-    `features.settings(*objectives)` unless it is given. Raises as `dream` does, but a
-    unit that nothing excites only has a note.
+    They grow from noise, which is the same for all, or from `photo` `[3, H, W]`, whose longer side `size`
+    then is. `batch` is how many
+    are made at once; 0 = as many as memory and the device's speed allow. Every batch has
+    `features.settings` of its objectives unless `config` is given. Raises as `dream` does, but a unit that
+    nothing excites only has a note.
     """
     given = [objectives] if isinstance(objectives, Objective | str) else list(objectives)
     bound = [read(one).bind(lens) for one in given]
-    config = config or settings(*bound)
-    height, width = size if isinstance(size, Sequence) and len(size) == 2 else (size, size)
-    height_width = checks.whole("size", height, 1), checks.whole("size", width, 1)
+    height_width = shape(size, photo)
     checks.whole("batch", batch)
-    for numbers in batches(bound, lens, config, height_width, batch):
+    for numbers in batches(bound, lens, config or settings(), height_width, batch):
         together = [bound[number] for number in numbers]
-        (last,) = deque(frames(together, lens, config, height_width, photo), maxlen=1)
+        now = config or settings(*together)
+        (last,) = deque(frames(together, lens, now, height_width, photo), maxlen=1)
         yield from seen(last, numbers, bound, lens)
+
+
+def shape(size: int | Size, photo: Tensor | None = None) -> Size:
+    """Height and width; one number alone is the longer side of the photo, if there is one."""
+    if isinstance(size, Sequence) and len(size) == 2:
+        return checks.whole("size", size[0], 1), checks.whole("size", size[1], 1)
+    longer = checks.whole("size", size, 1)
+    height, width = (1, 1) if photo is None else photo.shape[-2:]
+    height, width = (max(1, round(longer * side / max(height, width))) for side in (height, width))
+    return height, width
 
 
 def visualize_grid(
@@ -128,13 +138,12 @@ def read(objective: Objective | str) -> Objective:
 def batches(
     objectives: Sequence[Objective], lens: Lens, config: Dream, size: Size, most: int = 0
 ) -> list[list[int]]:
-    """Which objectives are done together, by number: those that end at the same layer."""
+    """Which objectives are done together, by number: those that end at the same layer, classes apart."""
     most = most or room(objectives, lens, config, size)
-    order = sorted(range(len(objectives)), key=lambda number: sorted(objectives[number].layers))
+    kinds = [(sorted(one.layers), of_class(one.text)) for one in objectives]
     found: list[list[int]] = []
-    for number in order:
-        alike = found and objectives[found[-1][0]].layers == objectives[number].layers
-        if alike and len(found[-1]) < most:
+    for number in sorted(range(len(objectives)), key=lambda number: kinds[number]):
+        if found and kinds[found[-1][0]] == kinds[number] and len(found[-1]) < most:
             found[-1].append(number)
         else:
             found.append([number])
@@ -215,12 +224,14 @@ def plain_score(objective: Objective, image: Tensor, lens: Lens) -> float:
 
 
 def units(text: str, lens: Lens) -> list[str]:
-    """The objectives that a text of the command line stands for: `LAYER:*` and `LAYER:0-15` are channels."""
+    """What a text of the command line stands for: `LAYER:*`, `LAYER:0-15` and `class:0-15` are many."""
     layer, _, numbers = text.rpartition(":")
     first, dash, last = numbers.partition("-")
-    if not layer or not (numbers == "*" or (dash and first.isdigit() and last.isdigit())):
+    many = numbers == "*" or (dash and first.isdigit() and last.isdigit())
+    name = lens.head if layer == "class" else layer.strip('"')
+    if not name or not many:
         return [text]
-    count = lens.channels(lens.check(layer.strip('"')))
+    count = lens.channels(lens.check(name))
     low, high = (0, count - 1) if numbers == "*" else (int(first), int(last))
     if not 0 <= low <= high < count:
         raise PhospheneError("E_PARAM", f"{text}: channels {low} to {high}, expected 0 to {count - 1}")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from phosphene import ascent, checks, inputs
 from phosphene.address import Address, Site, names, parse
 from phosphene.capture import whole
+from phosphene.crops import resized
 from phosphene.errors import PhospheneError, nearest
 from phosphene.outputs import brackets
 from phosphene.presented import channels, explained, shapes, shown
@@ -79,7 +80,7 @@ class Lens:
         self.weights_sha256 = weights_sha256
         self.device = inputs.device_of(device)
         self.dtype = dtype = inputs.dtype_of(dtype)
-        self.plain = not compile and (plain or dtype != "float32" or self.device.type != "cpu")
+        self.plain = not compile and (plain or not ascent.quick(self.device, dtype))
         self.compile, self._exact = compile, plain
         self.notes = tuple(notes)  # what a person should know of how it came about
         self.size, self.patch = checks.whole("size", size, 1), checks.whole("patch", patch)
@@ -153,7 +154,8 @@ class Lens:
         only while that function runs. `"input"` is the image itself. Maps are `[N, C, H, W]`, vectors
         `[N, C]`; tokens are folded to `[N, C, h, w]`, and those that come before, for classes and
         registers, are `NAME@prefix`, `[N, C, T]`. What is none of these is E_LAYER, and E_ZERO_GRADIENT
-        what no gradient leads back from to an image that wants one.
+        what no gradient leads back from to an image that wants one. Of layers that the network gets to with
+        pictures of its own `size` alone, as behind a `flatten`, the image is resized to that first.
         With `checkpointing`, gradients take less memory and a third more time, where the network's
         steps can be written down; the values are the same.
         """
@@ -172,18 +174,19 @@ class Lens:
                     return {"input": image}
                 size = (image.shape[-2], image.shape[-1])
                 self._recount(wanted, size)
+                met = resized(image, self.size) if self._narrow(wanted, size) else image
                 try:
                     if way is None:
                         places = self._places(wanted, size) or self._reason(wanted, image)
                         way = self._ways.to(_sites(places), stack, checkpointing)
-                    acts = way(self.prepare(image))
+                    acts = way(self.prepare(met))
                 except Exception as error:
                     raise self._explained(error, image, wanted) from error
                 found = {"input": image}
                 for layer, (site, layout) in (places or {}).items():
                     if site not in acts:
                         raise self._missing(layer, wanted[layer])
-                    found[layer] = shown(acts[site], layout, image, layer, wanted[layer].prefix).float()
+                    found[layer] = shown(acts[site], layout, met, layer, wanted[layer].prefix).float()
                 return found
 
             heap = ascent.returned if checkpointing else ascent.kept if way and way.fast else nullcontext
@@ -231,6 +234,18 @@ class Lens:
                             found |= shapes(text, leaf.shape, place[1], size)
         return found
 
+    def _narrow(self, wanted: Wanted, size: Size) -> bool:
+        """Whether the network gets to all of these with pictures of its own size, not with one of `size`."""
+        own, names = (self.size, self.size), {address.name for address in wanted.values()}
+
+        def reached(one: Size) -> bool:
+            return all(one in self._survey.reaching(name) for name in names)
+
+        if size == own or not reached(own) or any(reached(other) for other in SIZES if other != own):
+            return False
+        self._survey.look(size)
+        return not reached(size)
+
     def _recount(self, wanted: Wanted, size: Size) -> None:
         """Refuse what runs several times for a picture of `size`, though not for others."""
         if self._ways.steady or all(address.call is not None for address in wanted.values()):
@@ -254,11 +269,7 @@ class Lens:
     def _explained(self, error: Exception, image: Tensor, wanted: Wanted) -> Exception:
         if isinstance(error, PhospheneError):
             return error
-        own = all((self.size, self.size) in self._survey.reaching(one.name) for one in wanted.values())
-        fixed = own and not all(set(SIZES) & {*self._survey.reaching(one.name)} for one in wanted.values())
-        return explained(
-            error, (image.shape[-2], image.shape[-1]), self.name, sorted(wanted), fixed and self.size
-        )
+        return explained(error, (image.shape[-2], image.shape[-1]), self.name, sorted(wanted))
 
 
 def _sites(places: Places) -> frozenset[Site]:

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from phosphene import budget, tile
+from phosphene import budget, tile, transform
 from phosphene.canvas import STRIP, Held
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
@@ -77,10 +77,10 @@ def plan(
     batch, height, width = size
     whole = tile.whole(height, width)
     most = budget.limit(config.max_memory, lens.device)
-    needless = config.tile or (
-        not config.max_memory
-        and height * width <= tile.WHOLE
-        and budget.held(lens.device) + batch * height * width * BOUND < most
+    change = transform.parse(config.transforms)
+    met = transform.most_pixels(config.transforms, height, width)  # by the network
+    needless = (config.tile and not change) or (
+        not config.max_memory and met <= tile.WHOLE and budget.held(lens.device) + batch * met * BOUND < most
     )
     if needless and not measure:
         return Planned(config.tile or whole, config.halo, config.checkpointing, 0, on_disk)
@@ -104,18 +104,18 @@ def plan(
         return batch * per * rows * columns
 
     per_pixel(config.checkpointing)
-    spread = objective.spread and _grows(objective, lens, height, width)
+    spread = objective.spread and not change and _grows(objective, lens, height, width)
     fixed = budget.held(lens.device) + copies * picture  # with what the first looks have left behind
 
     def peak(side: int, checkpointing: bool) -> int:
-        crop = tile.largest(height, width, tile.Plan(side, config.halo))
+        crop = met if change else tile.largest(height, width, tile.Plan(side, config.halo))
         slack = 1 if checkpointing else TILED if side < whole else SLACK
         steady = slack * of_crops(checkpointing)
         return int(fixed + max(picture, slack * per_pixel(checkpointing) * crop + steady))
 
     ways = _ways(config, height, width, spread)
     chosen = next((way for way in ways if peak(*way) <= MARGIN * most), None)
-    if chosen is None and (config.max_memory or not config.tile):
+    if chosen is None and (config.max_memory or change or not config.tile):
         least = min(ways, key=lambda way: (peak(*way), way))
         raise PhospheneError("E_MEMORY", _advice(least, peak(*least), most, config, spread, whole))
     side, again = chosen or ways[0]
@@ -274,6 +274,8 @@ def _advice(way: tuple[int, bool], peak: int, most: int, config: Dream, spread: 
     what = f"tiles of {side} px" if side < whole else "the picture as a whole"
     what += ", its activations computed again," if again else ""
     why = "" if spread else "; its score doesn't add up over tiles, so it isn't tiled"
+    if transform.parse(config.transforms):
+        why = f"; with transforms, which are {config.transforms[:60]!r}, it isn't tiled"
     asked = "asked for" if config.max_memory else "free"
     smaller = "a smaller --tile, " if config.tile and spread else ""
     return (

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 import numpy as np
 from torch import Tensor
 
-from phosphene.evidence import Evidence, Photos, crop
+from phosphene.canvas import Held
+from phosphene.evidence import Evidence, Photos, Window, crops
+from phosphene.gradient import gaussian
 
+SMOOTH = 1 / 56  # of a picture's shorter side: single pixels' weights are mostly noise
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
 body { margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
@@ -20,7 +23,8 @@ section { border-top: 1px solid #8884; padding: 1.5rem 0; }
 h1 { font-size: 1.4rem } h2 { font: 600 1.1rem ui-monospace, monospace; overflow-wrap: anywhere; }
 .pictures { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
 figure { margin: 0; } figcaption { font-size: .85rem; opacity: .75; }
-.picture img { width: min(20rem, 90vw); border-radius: 4px; display: block; }
+.picture { width: min(20rem, 90vw); }
+.picture img { width: 100%; border-radius: 4px; display: block; }
 .caption { font-size: .85rem; opacity: .75; margin: .3rem 0 }
 .pixels { background: repeating-conic-gradient(#8883 0 25%, #0000 0 50%) 0 0 / 16px 16px; }
 .photos { display: grid; grid-template-columns: repeat(3, 96px); gap: 6px; }
@@ -44,7 +48,13 @@ class Unit:
 def page(units: Sequence[Unit], photos: Photos, *, title: str, about: dict[str, str], text: str) -> str:
     """The whole page; `about` are lines on how it was made, `text` is the settings to make it again."""
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in about.items())
-    sections = "".join(_section(unit, photos) for unit in units)
+    best = [one.window for unit in units for one in unit.evidence.best]
+    pictures = {
+        best[number]: _jpeg(image)
+        for numbers, images in crops(photos, best)
+        for number, image in zip(numbers, images, strict=True)
+    }
+    sections = "".join(_section(unit, pictures) for unit in units)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -54,7 +64,7 @@ def page(units: Sequence[Unit], photos: Photos, *, title: str, about: dict[str, 
     )
 
 
-def _section(unit: Unit, photos: Photos) -> str:
+def _section(unit: Unit, pictures: Mapping[Window, str]) -> str:
     found = unit.evidence
     share = f"{found.percentile:.2f}".rstrip("0").rstrip(".")
     figures = {
@@ -64,7 +74,7 @@ def _section(unit: Unit, photos: Photos) -> str:
     }
     rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in figures.items())
     best = "".join(
-        f'<figure><img alt="crop of {escape(one.window.photo)}" src="{_jpeg(crop(photos, one.window))}">'
+        f'<figure><img alt="crop of {escape(one.window.photo)}" src="{pictures[one.window]}">'
         f"<figcaption>{one.activation:.3g}</figcaption></figure>"
         for one in found.best
     )
@@ -74,11 +84,19 @@ def _section(unit: Unit, photos: Photos) -> str:
         f'<div class="pictures"><figure class="picture"><img alt="what {name} wants to see" '
         f'src="{_png(unit.image)}"><figcaption>the picture</figcaption></figure>'
         f'<figure class="picture"><img class="pixels" alt="the pixels that count" '
-        f'src="{_png(unit.image, unit.pixels.sqrt())}"><figcaption>its pixels that count: '
-        f"the root of gradient × input as opacity</figcaption></figure>"
+        f'src="{_png(unit.image, smoothed(unit.pixels))}"><figcaption>its pixels that count: '
+        f"gradient × input, smoothed, as opacity</figcaption></figure>"
         f'<div><div class="photos">{best}</div><p class="caption">the crops of photos that excite it most'
         "</p></div></div></section>"
     )
+
+
+def smoothed(pixels: Tensor) -> Tensor:
+    """Weights `[H, W]` as people can see them: through a Gaussian, over their 99th percentile, 0..1."""
+    sigma = SMOOTH * min(pixels.shape)
+    found = gaussian(Held(pixels[None, None]), sigma).rows(0, pixels.shape[0])[0, 0]
+    most = float(np.quantile(found.numpy(), 0.99))
+    return (found / max(most, 1e-30)).clamp(0, 1)
 
 
 def _png(image: Tensor, alpha: Tensor | None = None) -> str:

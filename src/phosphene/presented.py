@@ -90,7 +90,7 @@ def _close(ours: Tensor, theirs: Tensor) -> bool:
     )
 
 
-def explained(error: Exception, size: Size, name: str, layers: Sequence[str], fixed: int) -> Exception:
+def explained(error: Exception, size: Size, name: str, layers: Sequence[str]) -> Exception:
     """What a network's own error means for a picture of `size`: too small, too large or not its own."""
     height, width = size
     words = str(error).lower()
@@ -100,12 +100,6 @@ def explained(error: Exception, size: Size, name: str, layers: Sequence[str], fi
         return PhospheneError(
             "E_MEMORY",
             f"{width}×{height} px at once don't fit into memory; give a smaller --tile or --max-size",
-        )
-    if fixed:
-        return PhospheneError(
-            "E_LAYER",
-            f"{name} gets to its layer {layers[0]!r} with {fixed}×{fixed} px only, not with "
-            f"{width}×{height}; choose a layer before it",
         )
     if isinstance(error, RuntimeError) and min(height, width) < SMALL:
         return PhospheneError(

@@ -67,8 +67,13 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def visualization(param: str = "", objectives: Sequence[str] = ()) -> dict[str, Any]:
     """What `visualize` has by default with this param, where all these objectives are of classes or not."""
-    of_classes = bool(objectives) and all("class:" in one for one in objectives)
+    of_classes = bool(objectives) and all(map(of_class, objectives))
     return VISUALIZE | (FOR_CLASSES if of_classes else {}) | FOR_PARAM.get(param, {})
+
+
+def of_class(objective: str) -> bool:
+    """Whether it has to do with classes."""
+    return "class:" in objective
 
 
 def preset(name: str) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from phosphene import checks
+from phosphene.address import quoted
 from phosphene.crops import boxes, cut
 from phosphene.errors import PhospheneError
 from phosphene.objective import Measure, Objective, Term
-from phosphene.words import quoted, unbound
+from phosphene.words import unbound
 
 if TYPE_CHECKING:
     from phosphene.lens import Lens

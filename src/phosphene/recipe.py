@@ -44,7 +44,7 @@ class Start(_Part):
     width: int = Field(ge=1, lt=2**31)
     height: int = Field(ge=1, lt=2**31)
     image: int = Field(ge=-1, le=1000)  # -1: all, on a sheet
-    batch: int = Field(0, ge=0, le=1000)  # how many of a mosaic's were made at once
+    batch: int = Field(0, ge=0, le=1000)  # how many of a mosaic or a sheet were made at once; 0: all
 
 
 class Stop(_Part):
@@ -99,7 +99,7 @@ class Recipe(_Part):
                 "E_RECIPE", "the recipe isn't JSON; the picture's metadata are damaged"
             ) from None
         if not isinstance(values, dict):
-            raise PhospheneError("E_RECIPE", f"the recipe is a {type(values).__name__}, expected an object")
+            raise PhospheneError("E_RECIPE", f"the recipe is {text[:20]!r}, expected an object")
         if values.get("recipe") != 1:
             got = repr(values.get("recipe"))[:40]
             raise PhospheneError("E_RECIPE", f"recipe format {got}, expected 1; it needs another phosphene")

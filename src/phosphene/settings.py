@@ -102,24 +102,31 @@ def user_file(environment: Mapping[str, str] = os.environ) -> Path:
 
 def _toml(path: Path, must_exist: bool) -> Source:
     """The settings in a TOML file; file names in it are relative to its own folder."""
-    try:
-        if not path.is_file() and not must_exist:
-            return Source(str(path), {})
-        with path.open("rb") as file:
-            text = file.read(MAX_TOML_BYTES + 1)
-    except OSError as error:
-        raise PhospheneError("E_PARAM", f"{path}: {error.strerror}; give a readable TOML file") from None
-    if len(text) > MAX_TOML_BYTES:
-        raise PhospheneError("E_PARAM", f"{path}: more than {MAX_TOML_BYTES} bytes, expected a few settings")
-    try:
-        values = tomllib.loads(text.decode())
-    except (ValueError, RecursionError) as error:
-        raise PhospheneError("E_PARAM", f"{path}: not TOML: {str(error)[:200]}") from None
-    checked = _checked(values, str(path), strict=True)
+    if not path.is_file() and not must_exist:
+        return Source(str(path), {})
+    checked = _checked(read_toml(path, "E_PARAM"), str(path), strict=True)
     for name in FILES:
         if checked.get(name):
             checked[name] = str(path.parent / Path(checked[name]).expanduser())
     return Source(str(path), checked)
+
+
+def read_toml(path: Path, code: str) -> dict[str, Any]:
+    """The content of a small TOML file; an error with `code` where it can't be read, else E_PARAM."""
+    try:
+        if path.exists() and not path.is_file():  # a pipe may never end, a device neither
+            raise PhospheneError(code, f"{path}: not a file; give a readable TOML file")
+        with path.open("rb") as file:
+            text = file.read(MAX_TOML_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PhospheneError(code, f"{path}: {reason}; give a readable TOML file") from None
+    if len(text) > MAX_TOML_BYTES:
+        raise PhospheneError("E_PARAM", f"{path}: more than {MAX_TOML_BYTES} bytes, expected some settings")
+    try:
+        return tomllib.loads(text.decode())
+    except (ValueError, RecursionError) as error:
+        raise PhospheneError("E_PARAM", f"{path}: not TOML: {str(error)[:200]}") from None
 
 
 def _environment(environment: Mapping[str, str]) -> list[Source]:

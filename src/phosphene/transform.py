@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -77,21 +78,25 @@ def rotate(degrees: float) -> Transform:
     return lambda image, randoms: _resampled(image, [(1.0, a) for a in _drawn(randoms, angle)])
 
 
-def crops(count: float, size: float = 0.0) -> Transform:
-    """`count` square windows of each image, of half to a twentieth of its shorter side… see `_window`.
+def crops(
+    count: float, size: float = 0.0, first: float = 0.5, last: float = 0.05, *, done: float = 0.0
+) -> Transform:
+    """`count` square windows of each image, each resized to `size` px (0: its shorter side, at most 224).
 
-    Each is resized to `size` px (0: the image's shorter side, at most 224). MaCo's crops: centres normal
-    about the middle, deviation 0.15, sides from a normal of mean 0.25 and deviation 0.1 (Fel et al. 2023,
-    whose mean falls from 0.5 to 0.05 in the course of a run).
+    MaCo's (Fel et al. 2023): centres normal about the middle, deviation 0.15; sides of the shorter one
+    normal, deviation 0.05, whose mean goes from `first` to `last` as `done` goes from 0 to 1.
     """
     _within("crops", count, 1, 1024)
     _within("crops' size", size, 0, 4096)
+    _within("crops' first side", first, 0.05, 1)
+    _within("crops' last side", last, 0.05, 1)
+    mean = first + (last - first) * done
 
     def cut(image: Tensor, randoms: Randoms) -> Tensor:
         side = int(size) or min(224, *image.shape[-2:])
         found = []
         for _ in range(int(count)):
-            windows = _drawn(randoms, lambda random: _window(random, *image.shape[-2:]))
+            windows = _drawn(randoms, lambda random: _window(random, mean, *image.shape[-2:]))
             windows = windows if len(windows) > 1 else windows * len(image)
             found += [
                 _resized(one[None, :, top : top + length, left : left + length], side)
@@ -157,7 +162,7 @@ WORDS: dict[str, tuple[str, Callable[..., Transform]]] = {
     "jitter": ("PIXELS", jitter),
     "scale": ("LOW, HIGH", scale),
     "rotate": ("DEGREES", rotate),
-    "crops": ("COUNT, SIZE", crops),
+    "crops": ("COUNT, SIZE, FIRST, LAST", crops),
     "window": ("LOW, HIGH", window),
     "noise": ("DEVIATION", noise),
     "color": ("AMOUNT", color),
@@ -175,9 +180,10 @@ def composed(steps: Sequence[Transform]) -> Transform:
     return all_of
 
 
-def parse(text: str) -> tuple[Transform, bool] | None:
+def parse(text: str, done: float = 0.0) -> tuple[Transform, bool] | None:
     """The transform that `text` names, such as `pad(12), jitter(8)` or `standard`, and whether it is drawn
-    for each image (`each standard`); None for `none`. E_PARAM says what was expected.
+    for each image (`each standard`); None for `none`. `done`, 0..1, is how far the octave is: crops become
+    smaller. E_PARAM says what was expected.
     """
     each = text.strip().startswith("each ")
     text = text.strip().removeprefix("each ").strip()
@@ -191,7 +197,7 @@ def parse(text: str) -> tuple[Transform, bool] | None:
                 f"transforms: got {text[place : place + 30]!r}, expected {', '.join(NAMED)} or a list "
                 f"such as {STANDARD!r}",
             )
-        steps.append(_step(found[1], found[2]))
+        steps.append(_step(found[1], found[2], done))
         place = found.end()
     return (composed(steps), each) if steps else None
 
@@ -208,11 +214,29 @@ def drawn(
     return lambda image: transform(image, randoms)
 
 
-def _step(name: str, arguments: str) -> Transform:
+def most_pixels(text: str, height: int, width: int) -> int:
+    """How many pixels a picture has at most on its way through the transform that `text` names."""
+    count, most = 1, height * width
+    text = text.strip().removeprefix("each ").strip()
+    for name, arguments in STEP.findall(NAMED.get(text, text)):
+        first, *more = [int(float(number)) for number in arguments.split(",") if number.strip()]
+        if name in ("pad", "jitter"):
+            by = 2 * first if name == "pad" else -first
+            height, width = max(1, height + by), max(1, width + by)
+        elif name in ("crops", "window"):
+            side = (more and more[0]) or min(224, height, width)
+            count *= first if name == "crops" else 1
+            height = width = side if name == "crops" else min(height, width)
+        most = max(most, count * height * width)
+    return most
+
+
+def _step(name: str, arguments: str, done: float) -> Transform:
     if name not in WORDS:
         near = ", ".join(nearest(name[:40], list(WORDS), 3))
         raise PhospheneError("E_PARAM", f"there is no transform {name[:40]!r}; the nearest are {near}")
     usage, build = WORDS[name]
+    build = partial(build, done=done) if name == "crops" else build
     try:
         return build(*(float(number) for number in arguments.split(",") if number.strip()))
     except (TypeError, ValueError):
@@ -230,10 +254,10 @@ def _drawn(randoms: Randoms, draw: Callable[[RandomState], Any]) -> list[Any]:
     return [draw(random) for random in randoms]
 
 
-def _window(random: RandomState, height: int, width: int) -> tuple[int, int, int]:
+def _window(random: RandomState, mean: float, height: int, width: int) -> tuple[int, int, int]:
     """Top, left and side of a square window."""
     shorter = min(height, width)
-    length = int(shorter * min(1.0, max(0.05, random.normal(0.25, 0.1))))
+    length = int(shorter * min(1.0, max(0.05, random.normal(mean, 0.05))))
     y, x = (min(1.0, max(0.0, random.normal(0.5, 0.15))) for _ in range(2))
     top, left = y * height - length / 2, x * width - length / 2
     return round(min(max(0, top), height - length)), round(min(max(0, left), width - length)), length

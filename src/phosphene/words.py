@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from phosphene import checks
+from phosphene.address import quoted
 from phosphene.errors import PhospheneError
 from phosphene.intake import pixels
 from phosphene.objective import Objective, Term, written
@@ -22,16 +23,7 @@ from phosphene.objective import Objective, Term, written
 if TYPE_CHECKING:
     from phosphene.lens import Lens
 
-RESERVED = ("class", "text")  # what `class:` and `text:` begin with
-PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./#-")
 GUIDE_CHUNK = 2**24  # products of features that are held at once while the nearest are looked for
-
-
-def quoted(text: str) -> str:
-    """`text` as a name of the grammar: bare where that is unmistakable, else in double quotes."""
-    checks.text("a name", text)
-    bare = bool(text) and set(text) <= PLAIN and not text.startswith("-") and text not in RESERVED
-    return text if bare else json.dumps(text, ensure_ascii=False)
 
 
 def _grid(act: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 
@@ -71,6 +72,16 @@ def test_a_closed_pipe_is_quiet():
     os.close(write)
     assert done.returncode == 141
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="streams are closed by a POSIX shell here")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_are_nothing_to_write_to(closed):
+    line = f"{shlex.join(PHOSPHENE)} config --steps 3 {closed}; echo $? >&3"
+    done = subprocess.run(["sh", "-c", f"exec 3>&1; {line}"], capture_output=True, text=True)
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert lines[-1] == "0" and ("steps = 3" in lines) == (closed == "2>&-")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")  # noqa: PTH110

@@ -10,7 +10,7 @@ from torch import nn
 from phosphene import layers, models
 from phosphene.cli import thumbnails
 from phosphene.cli.layers import sides
-from phosphene.cli.tree import amount, branches
+from phosphene.cli.tree import amount, branches, print_layers
 from phosphene.errors import PhospheneError
 from phosphene.lens import Lens
 from phosphene.picture.sheet import contact_sheet
@@ -87,6 +87,14 @@ def test_as_a_tree(run, asked, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     out = run("layers").out
     assert "block." in out and "FLOP" in out and "─" in out
+
+
+def test_names_that_need_quotes_are_told(capsys):
+    rows = [layers.Row(name, "Conv2d", 1, 1, 1) for name in ("a.0", "conv #2", "größe")]
+    print_layers(rows, (32, 32))
+    assert capsys.readouterr().out.endswith("""double quotes: --objective '"conv #2"'\n""")
+    print_layers(rows[:1], (32, 32))
+    assert "quotes" not in capsys.readouterr().out
 
 
 def test_the_tree_has_its_branches():

@@ -105,6 +105,21 @@ def test_a_piece_and_every_other_still(run, film):
     assert [at for at, _ in films.decoded("out.mkv")] == [0, Fraction(80, 1000)]
 
 
+def test_sound_may_be_left_out(run, tmp_path):
+    films.make("film.mkv", count=2, size=SMALL, sound="aac")
+    found = run("video", "film.mkv", "-o", "out.webm", *QUICK)
+    assert (found.code, "--no-sound" in found.err) == (2, True)
+    assert run("video", "film.mkv", "-o", "out.webm", *QUICK, "--no-sound").code == 0
+    assert films.look("out.webm") == ["video"]
+    assert films.look("film.mkv") == ["video", "audio"]
+
+
+def test_a_film_that_nobody_named(run, tmp_path):
+    films.make("film.mpg", "mpeg2video", count=2, size=SMALL, sound="mp2")
+    assert run("video", "film.mpg", *QUICK).code == 0
+    assert films.look("film-dream.mkv") == ["video", "audio"]
+
+
 def test_a_preview_is_two_seconds_and_small(run):
     films.make("film.mp4", count=6, rate=2, size=(400, 40))
     assert run("video", "film.mp4", "-o", "out.mp4", *QUICK, "--preview").code == 0

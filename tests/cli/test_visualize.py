@@ -38,6 +38,10 @@ def test_events(run, few_crops):
     made = [event for event in events if event["event"] == "unit"]
     assert [event["objective"] for event in made] == ["blocks.1.1:3", "blocks.2.1:0", "blocks.2.1:1"]
     assert all(0 <= event["percentile"] <= 100 and event["crops"] == 40 for event in made)
+    for event in made:
+        assert (event["photos"], event["source"]) == (9, "scikit-image")
+        assert event["mean"] < event["highest"] == event["best"][0]["activation"] and event["deviation"] > 0
+        assert set(event["best"][0]) == {"photo", "top", "left", "side", "activation"}
     assert all(Path(event["output"]).is_file() for event in made)
     end = events[-1]
     assert end["event"] == "end" and end["units"] == 3 and end["seed"] == 3
@@ -60,6 +64,10 @@ def test_ones_own_photos(run, few_crops, tmp_path):
     make_photo(tmp_path / "mine" / "one.png")
     found = run("visualize", MODEL, "blocks.1.1:3", "-o", "unit.png", *QUICK, "--photos", "mine")
     assert found.code == 0 and "of 40 crops of 1 photos (mine)" in found.err
+    (tmp_path / "mine" / "two.jpg").write_bytes(b"no photo")
+    again = ["unit.png", *QUICK, "--photos", "mine", "--report", "--overwrite"]
+    assert "1 of 2 photos can't be read: two.jpg" in run("visualize", MODEL, "blocks.1.1:3", "-o", *again).err
+    assert "two.jpg" in Path("unit.html").read_text()
 
 
 @pytest.mark.parametrize("out", ["unit.png", "sheet.png"])
@@ -68,6 +76,32 @@ def test_the_same_bits_again(run, out):
     assert run("visualize", MODEL, *wanted, "-o", out, *PLAIN).code == 0
     assert run("replay", out, "-o", "again.png").code == 0
     assert Path("again.png").read_bytes() == Path(out).read_bytes()
+
+
+def test_a_sheet_of_several_batches_again(run):
+    wanted = ["blocks.2.1:5", "blocks.1.1:0-2", "blocks.2.1:3", "--batch", "2"]
+    assert run("visualize", MODEL, *wanted, "-o", "sheet.png", *PLAIN).code == 0
+    assert Recipe.from_text(read_recipe("sheet.png")).start.batch == 2
+    assert run("replay", "sheet.png", "-o", "again.png").code == 0
+    assert Path("again.png").read_bytes() == Path("sheet.png").read_bytes()
+
+
+def test_classes_have_their_own_transforms_beside_others(run):
+    wanted = ["class:tabby", "blocks.1.1:3"]
+    assert run("visualize", MODEL, *wanted, "-o", "units/", *PLAIN).code == 0
+    assert run("visualize", MODEL, "class:tabby", "-o", "tabby.png", *PLAIN).code == 0
+    alone, tabby, channel = (
+        Recipe.from_text(read_recipe(name)).dream
+        for name in ("tabby.png", "units/0-class-tabby.png", "units/1-blocks.1.1-3.png")
+    )
+    assert (alone.transforms, channel.transforms) == ("windows", "standard") and tabby == alone
+    pictures = [open_picture(name).pixels for name in ("tabby.png", "units/0-class-tabby.png")]
+    assert np.array_equal(*pictures)
+    assert run("visualize", MODEL, *wanted, "-o", "sheet.png", *PLAIN).code == 0
+    assert read_recipe("sheet.png") is None
+    asked = [*PLAIN, "--transforms", "none", "--overwrite"]
+    assert run("visualize", MODEL, *wanted, "-o", "sheet.png", *asked).code == 0
+    assert Recipe.from_text(read_recipe("sheet.png")).dream.transforms == "none"
 
 
 def test_one_of_a_batch_again(run):
@@ -81,6 +115,7 @@ def test_from_a_photo_again(run, photo):
     assert run("visualize", MODEL, "blocks.1.1:3", "-o", "unit.png", *PLAIN, "--photo", photo).code == 0
     start = Recipe.from_text(read_recipe("unit.png"))
     assert (start.input.name, start.start.width, start.start.image) == (photo, 48, 0)
+    assert size("unit.png") == (48, 32)  # the photo's own shape
     assert run("replay", "unit.png", "-o", "again.png").code == 0
     assert Path("again.png").read_bytes() == Path("unit.png").read_bytes()
     make_photo(photo, seed=5)
@@ -129,6 +164,16 @@ def test_nothing_is_replaced_unasked(run):
     found = run("visualize", MODEL, "blocks.1.1:4", "-o", "unit.png", *PLAIN)
     assert found.code == 2 and "E_EXISTS" in found.err
     assert run("visualize", MODEL, "blocks.1.1:4", "-o", "unit.png", *PLAIN, "--overwrite").code == 0
+
+
+def test_an_input_is_never_replaced(run, photo):
+    before = Path(photo).read_bytes()
+    for wanted in (["blocks.1.1:3", "--photo", photo], [f'caricature("{photo}", blocks.1.1)']):
+        found = run("visualize", MODEL, *wanted, "-o", photo, *PLAIN, "--overwrite")
+        assert found.code == 2 and "is an input, which is never replaced" in found.err
+    assert Path(photo).read_bytes() == before
+    assert "give a name" in run("visualize", MODEL, "blocks.1.1:3", "-o", "-", *PLAIN).err
+    assert not Path("-").exists()
 
 
 def test_a_photo_that_an_objective_reads_is_the_recorded_one(run, photo):

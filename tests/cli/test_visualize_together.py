@@ -34,6 +34,14 @@ def test_variants_differ_and_come_again(run):
     assert all(again(run, str(name)) for name in names[1:3])
 
 
+def test_a_sheet_of_variants_of_two_units_comes_again(run):
+    wanted = ["blocks.1.1:3", "blocks.1.1:4", "--variants", "2"]
+    assert run("visualize", MODEL, *wanted, "-o", "sheet.png", *PLAIN).code == 0
+    height, width = pixels("sheet.png").shape[:2]
+    assert 2 * 48 < width < 3 * 48 < height  # a row for each unit
+    assert again(run, "sheet.png")
+
+
 def test_interpolation_goes_from_one_to_the_other(run):
     wanted = ["blocks.1.1:3", "blocks.1.1:4"]
     assert run("visualize", MODEL, *wanted, "--interpolate", "3", "-o", "i/", *PLAIN).code == 0

@@ -22,7 +22,7 @@ from PIL import Image
 import films
 from phosphene import PhospheneError
 from phosphene.film import parts
-from phosphene.film.kinds import Way
+from phosphene.film.kinds import Way, plan
 from phosphene.film.reel import Reel, quantised
 from phosphene.film.source import look, stills
 
@@ -389,6 +389,23 @@ class TestRefused:
         copy(source, str(tmp_path / "o.mp4"), identity={"a": 1}, resume=True)
         copy(source, str(tmp_path / "whole.mp4"), identity={"a": 1})
         assert (tmp_path / "o.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt", "halved"),
+    [
+        ("o.mp4", "", "yuv420p", True),
+        ("o.mp4", "", "bgr0", True),
+        ("o.mp4", "h265", "yuv444p", False),
+        ("o.mov", "prores", "yuv444p", True),
+        ("o.mkv", "ffv1", "bgr0", False),
+        ("o.mkv", "ffv1", "yuv420p10le", True),
+        ("o-%d.png", "", "yuv420p", False),
+        ("o.webp", "", "bgr0", True),
+    ],
+)
+def test_whether_colours_are_stored_at_half_the_size(name, codec, pix_fmt, halved):
+    assert plan(name, Way(160, 90, codec=codec, pix_fmt=pix_fmt)).halved is halved
 
 
 def test_levels_are_rounded():

@@ -123,6 +123,20 @@ class TestValues:
         assert not torch.equal(film[1].image, plain[1].image)
 
 
+    def test_another_param_and_its_rate(self, one_thread):
+        lens, image = Lens(strided()), photo(1, 3, 40, 40)
+        text = keys('at = 1\nparam = "fourier"\nrate = 0.01', 'at = 3\nrate = 0.03\naverage = 0.5')
+        line = timeline.parse(tomllib.loads(text), CONFIG, Motion(), "3", frames=4, fps=1, where="t")
+        settings = [line.at(frame)[0] for frame in range(4)]
+        assert [one.param for one in settings] == ["pixel", "fourier", "fourier", "fourier"]
+        assert [one.rate for one in settings] == pytest.approx([0.0, 0.01, 0.02, 0.03])
+        assert [one.average for one in settings] == pytest.approx([0.0, 1 / 6, 1 / 3, 0.5])
+        film = list(zoom(image, lens, "3", CONFIG, Zoom(timeline=line), frames=4))
+        plain = list(zoom(image, lens, "3", CONFIG, frames=2))
+        assert torch.equal(film[0].image, plain[0].image)
+        assert not torch.equal(film[1].image, plain[1].image)
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         "setting",

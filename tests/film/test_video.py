@@ -157,6 +157,23 @@ def test_colours_are_kept(lens):
     assert float(((dream - luma(dream)) - (still - luma(still))).abs().mean()) < 0.01
 
 
+def test_colours_that_are_stored_at_half_the_size_are_soft(lens):
+    """Y of BT.601 as it was, Cb and Cr of what the dream adds under a Gaussian."""
+    from scipy.ndimage import gaussian_filter
+
+    still = scaled(pan(count=1)[0].pixels)
+    carried = Dreamer(OBJECTIVE, lens, CONFIG.but(steps=3)).fresh(still)
+    sharp, soft = (
+        Dreamer(OBJECTIVE, lens, CONFIG, halved=way).shown(carried) - still for way in (False, True)
+    )
+    light = sharp @ np.float32([0.299, 0.587, 0.114])
+    true = gaussian_filter(sharp - light[..., None], (2.5, 2.5, 0), mode="mirror", truncate=4)
+    inside = (still + soft > 1e-3) & (still + soft < 1 - 1e-3)
+    assert inside.mean() > 0.9
+    assert np.abs(soft - light[..., None] - true)[inside].max() < 1e-3
+    assert np.abs(soft - sharp).max() > 0.02
+
+
 def test_octaves_are_all_dreamed_on(lens):
     stills = pan(count=3)
     films = made(stills, lens, config=CONFIG.but(octaves=2))

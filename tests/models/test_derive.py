@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from phosphene import Lens, models
+from phosphene import Lens, expression, models
 from phosphene.errors import PhospheneError
 from phosphene.models import derive
 
@@ -53,6 +53,15 @@ def test_a_network_without_a_grid_says_what_to_give():
     with pytest.raises(PhospheneError, match="give --objective") as error:
         models.own(lens)
     assert error.value.code == "E_LAYER"
+
+
+def test_a_name_of_any_kind_is_an_objective():
+    network = nn.Sequential()
+    for name in ("größe 1", "layer:3", "conv #2"):
+        network.add_module(name, nn.Conv2d(3, 3, 3, 2, 1))
+    lens = Lens(network, size=64)
+    assert models.own(lens) == '"conv #2"'
+    assert expression.parse(models.own(lens)).terms[0].layer == "conv #2"
 
 
 def test_a_card_comes_first():

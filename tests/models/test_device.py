@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from phosphene import Lens, models
+from phosphene import Lens, ascent, models
 from phosphene.models import device, efficientnet_lite
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -67,6 +67,16 @@ def test_bfloat16_is_as_near_as_autocast_comes():
     near, usual = (torch.cosine_similarity(exact, other, dim=0) for other in (ours, theirs))
     assert near > 0.9 and near > usual - 0.02
     assert ours.norm().item() == pytest.approx(exact.norm().item(), rel=0.05)
+
+
+def test_where_the_fast_path_is():
+    quick = {
+        (kind, dtype)
+        for kind in ("cpu", "cuda", "mps")
+        for dtype in ("float32", "bfloat16", "float16")
+        if ascent.quick(torch.device(kind), dtype)
+    }
+    assert quick == {("cpu", "float32"), *(("cuda", dtype) for dtype in ascent.DTYPES)}
 
 
 def test_plain_and_compile_reach_the_lens(monkeypatch):

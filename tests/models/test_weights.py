@@ -10,6 +10,7 @@ import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -83,6 +84,16 @@ def test_a_pickle_with_a_payload_is_refused_and_not_run(tmp_path, kind):
         torch.save(Payload(marker), path, _use_new_zipfile_serialization=kind == "zip")
     refused(path)
     assert not marker.exists()
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["a network", "a checkpoint"])
+def test_what_else_is_in_a_pickle_is_named(tmp_path, whole):
+    network = torch.nn.Linear(2, 2)
+    torch.save(
+        network if whole else {"state_dict": network.state_dict(), "best": np.float64(2)}, tmp_path / "a.pt"
+    )
+    name = "torch.nn.modules.linear.Linear" if whole else r"numpy\._core\.multiarray\.scalar"
+    refused(tmp_path / "a.pt", f"but a {name} too, .* expected tensors alone")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from numpy.random import RandomState
 
 from phosphene.canvas import Held
 from phosphene.errors import PhospheneError
@@ -112,6 +113,14 @@ def test_what_does_not_matter_becomes_transparent(kind):
         canvas.climb(Held(left * (0.9 - canvas().image)), clip=True)
     opacity = canvas.opacity()[0, 0]
     assert opacity[:, :8].mean() > opacity[:, 12:].mean() + 0.1
+
+
+@pytest.mark.parametrize("kind", ["fourier", "laplacian", "pixel"])
+def test_it_begins_nearly_opaque_with_the_same_colours(kind):
+    canvas, bare = transparent(kind), PARAMS[kind](1, (16, 20), 4)
+    bare.scatter([RandomState([0, 0])])
+    assert torch.allclose(canvas.opacity(), torch.tensor(0.9), atol=1e-3)
+    assert torch.allclose(canvas.shown().image, bare()[:, :3], atol=1e-4)
 
 
 def test_before_its_backdrop_by_value():

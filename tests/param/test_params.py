@@ -125,6 +125,12 @@ def test_fits_a_picture(kind, near, size):
     assert (param() - image).abs().mean() < near
 
 
+def test_a_cppn_fits_a_large_picture_as_well():
+    param, image = PARAMS["cppn"](1, (150, 200)), smooth((150, 200))
+    param.fit(image)
+    assert (param() - image).abs().mean() < 0.05
+
+
 @pytest.mark.parametrize("kind", PARAMS)
 def test_a_picture_grows_and_shrinks_back(kind):
     image = smooth((24, 32))

@@ -161,11 +161,6 @@ def test_a_lab_tiff_that_lacks_strips():
     assert "missing" in refused(retagged(data, 257, 5000), "E_DECODE")
 
 
-def test_a_picture_with_something_after_it():
-    for data in (saved(RAMP, "PNG"), png(DEEP), saved(RAMP, "JPEG")):
-        assert open_picture(data + b"PK\x03\x04 a zip archive <html>").size == RAMP.shape[:2]
-
-
 def test_what_memory_errors_become(monkeypatch):
     def broke(*_):
         raise MemoryError

@@ -41,6 +41,7 @@ def test_a_dream_is_watched_and_saved(client, tmp_path):
         job.save(tmp_path / "dream.mp4")
     assert caught.value.code == "E_FORMAT"
     assert job.recipe()["dream"]["seed"] == 1 and job.command().startswith("phosphene dream photo.jpg")
+    assert "seed=1" in job.python()
     more = job.more(seed=2).wait()
     assert client.compare(job, more)["differs"][-1] == {"name": "seed", "a": 1, "b": 2}
     assert [one.id for one in client.jobs()][:2] == [more.id, job.id] == [client.job(more.id).id, job.id]
@@ -88,5 +89,15 @@ def test_faults_are_told(studio, client):
     assert caught.value.code == "E_OFFLINE"
 
 
-def test_layers_are_listed(client):
-    assert any(row["name"] == "blocks.2.1" for row in client.layers("efficientnet_lite0"))
+def test_a_network_is_walked_through(client):
+    model = "efficientnet_lite0"
+    layer = next(row for row in client.layers(model) if row["name"] == "blocks.2.1")
+    some = client.channels(model, "blocks.2.1", 38)
+    assert [one["channel"] for one in some] == [38, 39]
+    assert client.classes(model, "tabby")[0] == {"number": 281, "name": "tabby, tabby cat"}
+    photo = client.upload(PHOTO)
+    pictures = [client.sketch(layer), client.sketch(some[0]), client.sketch(some[0], photo)]
+    assert len(set(pictures)) == 3
+    for picture in pictures:
+        with Image.open(io.BytesIO(picture)) as image:
+            assert image.format == "WEBP"

@@ -44,6 +44,11 @@ def test_a_flight_and_a_film_of_it(visit, tmp_path):  # noqa: F811
     assert page.inner_text("#run .words").count("4 frames") == 1
     film = saved(page, "text=Save film", tmp_path / "film.mp4")
     page.wait_for_selector("#pictures .reel")
+    page.click("text=All as they were")
+    page.click("#pictures .card")
+    page.click("dialog button:has-text('Use its recipe')")
+    until(lambda: page.input_value("#field-max_size") == "96")
+    assert page.input_value("#field-steps") == "1"
 
     chosen(page, "#photo button:has-text('Another')", film)
     page.wait_for_selector("#photo .picked:has-text('4 frames')")

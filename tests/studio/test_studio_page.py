@@ -17,6 +17,7 @@ import pytest
 from accessible import serious
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright isn't installed")
+PHOTO = Path(__file__).parents[2] / "examples" / "photo.jpg"
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium isn't installed; apt-get install chromium"),
@@ -160,6 +161,7 @@ def test_first_visit_to_first_picture(visit):
     assert page.input_value("#divider input") == "50"
     with page.expect_download() as download:
         page.click("text=Save PNG")
+    assert download.value.suggested_filename == "example-dream.png"
     assert Path(download.value.path()).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
@@ -176,6 +178,26 @@ def test_cancel_and_pause(visit):
     page.click("#run button:has-text('Cancel')")
     state(page, "cancelled")
     assert page.is_visible("text=More of this")
+    with page.expect_download() as download:
+        page.click("text=Save PNG")  # as far as it came
+    assert Path(download.value.path()).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_the_stage_is_left_to_what_comes_next(visit):
+    page = visit()
+    photo_chosen(page)
+    quick(page, steps=2000)
+    page.click("#dream")
+    until(lambda: frames(page) > 0)
+    page.click("#photo button:has-text('From noise')")
+    page.wait_for_selector("#canvas[aria-label^='Noise']")
+    assert page.is_hidden("#run")
+    page.click("#pictures li:has-text('running') .card")
+    page.click("dialog button:has-text('Show it large')")
+    state(page, "Dreaming")
+    until(lambda: frames(page) > 0)
+    page.click("#run button:has-text('Cancel')")
+    state(page, "cancelled")
 
 
 def test_gallery_after_reload_and_its_recipe(visit, tmp_path):
@@ -260,6 +282,65 @@ def test_a_file_that_is_no_picture_is_told(visit, tmp_path):
     chooser.value.set_files(tmp_path / "page.html")
     page.wait_for_selector(".toast.problem[role=alert]")
     assert "<" not in page.inner_text(".toast.problem span")
+
+
+def test_a_script_in_a_files_name_is_text(visit):
+    """Wherever the page shows it: the photo, the notes, the gallery, the details, what is read out."""
+    page = visit()
+    name = "<img src=x onerror=alert(1)><script>alert(2)</script>.jpg"
+    alerts: list[str] = []
+    page.on("dialog", lambda box: (alerts.append(box.message), box.dismiss()))
+    file = {"name": name, "mimeType": "image/jpeg", "buffer": PHOTO.read_bytes()}
+    with page.expect_file_chooser() as chooser:
+        page.click('[data-photo="choose"]')
+    chooser.value.set_files([file])
+    page.wait_for_selector("#photo .picked img")
+    assert page.inner_text("#photo .name") == name
+    quick(page, max_size=64)
+    page.click("#dream")
+    state(page, "done")
+    page.wait_for_selector("#pictures .card:has-text('<script>')")
+    page.click("#pictures .card")
+    page.wait_for_selector("dialog th")
+    assert page.inner_text("dialog h2") == name
+    with page.expect_download() as download:
+        page.click("dialog a:text-is('PNG')")
+    assert download.value.suggested_filename.endswith("-dream.png")
+    page.keyboard.press("Escape")
+    assert page.locator("img[src=x], main script").count() == 0 and alerts == []
+
+
+def test_the_welcome_is_whole_at_every_width(visit):
+    for width, height in ((320, 640), (360, 780), (820, 1100), (961, 600), (1024, 700), (1400, 900)):
+        page = visit(viewport={"width": width, "height": height})
+        view = page.locator("#view").bounding_box()
+        for each in page.query_selector_all("#welcome h2, #welcome p, #welcome button"):
+            box = each.bounding_box()
+            assert view["y"] <= box["y"] and box["y"] + box["height"] <= view["y"] + view["height"], width
+            assert view["x"] <= box["x"] and box["x"] + box["width"] <= view["x"] + view["width"], width
+
+
+def test_another_network_dreams_of_its_own(visit):
+    page = visit()
+    page.select_option("#network select", "efficientnet_lite0")
+    assert page.input_value("#objective textarea") == "blocks.4.2 + blocks.3.2"
+    photo_chosen(page)
+    quick(page, max_size=64)
+    page.click("#objective summary")
+    page.fill("#objective textarea", "blocks.4.1")
+    page.press("#objective textarea", "Tab")
+    page.click("#dream")
+    state(page, "done")
+    page.click("text=Recipe and more")
+    page.wait_for_selector("dialog tr:has(th:text-is('octaves'))")
+    assert page.inner_text("dialog tr:has(th:text-is('objective')) td") == "blocks.4.1"
+
+
+def test_the_token_leaves_the_address(visit, address):
+    page = visit()
+    page.goto(f"{address}?token=secret")
+    page.wait_for_selector("html[data-ready]")
+    assert page.url == address
 
 
 def test_mask_is_painted(visit):

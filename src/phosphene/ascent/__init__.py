@@ -17,7 +17,7 @@ from phosphene.ascent.fast import Fast
 from phosphene.ascent.heap import kept, returned, trim
 from phosphene.ascent.toolchain import exact
 
-__all__ = ["DTYPES", "Compiled", "Fast", "exact", "kept", "ready", "returned", "trim"]
+__all__ = ["DTYPES", "Compiled", "Fast", "exact", "kept", "quick", "ready", "returned", "trim"]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -37,3 +37,8 @@ def ready(module: nn.Module, device: str | torch.device, dtype: str, own: bool =
         if getattr(part, "inplace", None) is True:
             part.inplace = False  # type: ignore[assignment]
     return network.to(device=device, dtype=DTYPES[dtype], memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def quick(device: torch.device, dtype: str) -> bool:
+    """Whether the fast path is there for such arithmetic: oneDNN's is for float32."""
+    return device.type == "cuda" or (device.type == "cpu" and dtype == "float32")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from phosphene.ascent.kernel import Kernel
+from phosphene.ascent.kernel import Kernel, Packed
 from phosphene.ascent.steps import Addition, Clamp, Concatenation, Convolution, Item, Other, Slot
 from phosphene.ascent.tape import Line, Step, Tape
 
@@ -123,7 +123,8 @@ def _kernel(chain: Chain, network: nn.Module, kernels: Kernels) -> Kernel:
     if name not in kernels:
         conv = network.get_submodule(name[0])
         assert isinstance(conv, nn.Conv2d)
-        kernels[name] = Kernel(conv, network.get_submodule(name[1]) if chain.norm else None)
+        kind = Packed if conv.weight.device.type == "cpu" else Kernel
+        kernels[name] = kind(conv, network.get_submodule(name[1]) if chain.norm else None)
     return kernels[name]
 
 

@@ -75,18 +75,20 @@ def charts(
 
 def activations(lens: Lens, layer: str, folder: str, crops: int) -> Array:
     """`[crops, C]`: those at a position of each crop, drawn with a fixed seed."""
-    given = evidence.photos(folder)
-    places = evidence.windows(given, crops)
-    random, found = RandomState(0), []
+    given = evidence.photos(folder, crops)
+    random, drawn = RandomState(0), np.empty(0, int)
+    found: Array = np.empty(0, np.float32)
     with torch.inference_mode(False), torch.no_grad(), lens.watching([layer]) as look:
-        for start in range(0, crops, evidence.AT_ONCE):
-            some = places[start : start + evidence.AT_ONCE]
-            images = torch.stack([evidence.crop(given, place) for place in some])
+        for numbers, images in evidence.crops(given, evidence.windows(given, crops)):
             act = look(images.to(lens.device))[layer].float().cpu()
-            flat = act.flatten(2) if act.dim() > 2 else act[..., None]
-            chosen = torch.from_numpy(random.randint(0, flat.shape[2], len(flat)))
-            found.append(flat[torch.arange(len(flat)), :, chosen])
-    return np.asarray(torch.cat(found).numpy(), np.float32)
+            flat = (act.flatten(2) if act.dim() > 2 else act[..., None]).numpy()
+            if not len(found):
+                drawn, found = (
+                    random.randint(0, flat.shape[2], crops),
+                    np.empty((crops, flat.shape[1]), np.float32),
+                )
+            found[numbers] = flat[np.arange(len(flat)), :, drawn[numbers]]
+    return found
 
 
 def chart(values: Array, cells: int) -> Chart:

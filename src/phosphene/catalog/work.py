@@ -25,7 +25,7 @@ from phosphene.catalog.plan import of_photos
 from phosphene.catalog.record import WHOLE, Image, Item, Made, Plan, Record, Unit
 from phosphene.engine import dream
 from phosphene.errors import PhospheneError
-from phosphene.evidence import SIDE, Window, best, crop, photo_files, photos, windows
+from phosphene.evidence import SIDE, Window, best, crops, photo_files, photos, windows
 from phosphene.features import Seen
 from phosphene.objective import Objective, batch
 from phosphene.picture import open_picture
@@ -166,12 +166,12 @@ class Work:
         """All crops of the photos, as bytes `[crops, 3, SIDE, SIDE]`."""
         if of_photos(photo_files(self.plan.folder)) != self.plan.photos:
             raise self._other("E_INPUT", self.plan.folder or "scikit-image's photos")
-        given = photos(self.plan.folder)
+        given = photos(self.plan.folder, self.plan.crops)
         places = windows(given, self.plan.crops)
-        crops = torch.empty((len(places), 3, SIDE, SIDE), dtype=torch.uint8)
-        for number, place in enumerate(places):
-            crops[number] = (crop(given, place).clamp(0, 1) * 255).round().to(torch.uint8)
-        return places, crops
+        found = torch.empty((len(places), 3, SIDE, SIDE), dtype=torch.uint8)
+        for numbers, images in crops(given, places):
+            found[numbers] = (images.clamp(0, 1) * 255).round().to(torch.uint8)
+        return places, found
 
     def _other(self, code: str, what: str) -> PhospheneError:
         return PhospheneError(code, f"{what}: others on {platform.node()} than were planned with; plan again")

@@ -33,7 +33,9 @@ def again(recipe: Recipe, dream: Dream, photo: str, output: str, overwrite: bool
         report.note("other weights than the recorded ones; the picture will be another one")
     texts = [dream.objective] if work.mosaic else [one.text for one in work.objectives]
     if not work.mosaic and any(term.together for one in work.objectives for term in one.terms):
-        work = replace(work, groups=(tuple(range(len(texts))),))
+        count = recipe.start.batch or len(texts)
+        groups = (range(len(texts))[first : first + count] for first in range(0, len(texts), count))
+        work = replace(work, groups=tuple(map(tuple, groups)))
     out = output or f"{units.slug(texts[max(0, index)])}-replay.png"
     targets = units.places(out, texts if index < 0 else texts[index : index + 1], overwrite, False)
     found = climbed(work, recipe.start.batch or len(objectives), report)

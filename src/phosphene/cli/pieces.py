@@ -39,12 +39,14 @@ class Pieces(Here):
         where: Mapping[str, Any],
         few: int,
         afresh: bool,
+        sound: bool,
         device: str = "",
     ) -> None:
         from phosphene.cli.dreaming import prepare
 
         super().__init__(folder, dream, device)
         self.facts, self.where, self.few, self.afresh = look(film), where, few, afresh
+        self.sound = sound
         self.setup = prepare(self.dream)
 
     def do(self, item: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -55,7 +57,7 @@ class Pieces(Here):
                 take = Take(
                     self.facts, self.setup, item["start"], item["end"], few=self.few, afresh=self.afresh
                 )
-                filmed(take, output, where, report)
+                filmed(take, output, where, report, self.sound)
         return [event for event in events if event["event"] == "note"]
 
 
@@ -68,6 +70,7 @@ def film_spread(
     spread: Spread,
     few: int,
     afresh: bool,
+    sound: bool = True,
 ) -> int:
     """Dream the film's pieces with the workers and join them to `output`; the result is the exit code.
 
@@ -109,6 +112,7 @@ def film_spread(
                 "where": kept,
                 "few": few,
                 "afresh": afresh,
+                "sound": sound,
             }
             executor = stack.enter_context(workers(Pieces, settings, dream, spread, len(todo)))
             code = told(executor, todo, report, "piece")
@@ -116,7 +120,10 @@ def film_spread(
                 return code
         paths = [str(item["piece"]) for item in items]
         comment = as_recipe("video", made_by)
-        joined(paths, pieces, output, facts, overwrite=where.overwrite, recipe=comment)
+        for note in joined(
+            paths, pieces, output, facts, overwrite=where.overwrite, recipe=comment, sound=sound
+        ):
+            report.note(note)
         shutil.rmtree(folder, ignore_errors=True)
     report.done(output, frames=sum(piece.frames for piece in pieces), pieces=len(pieces))
     return 0

@@ -38,15 +38,19 @@ def recipe_for(
     )
 
 
-def visualized(work: Work, numbers: Sequence[int], image: int) -> recipe.Recipe:
-    """The recipe of an image of one batch of `visualize`: the objectives `numbers`; -1 is all, on a sheet."""
+def visualized(work: Work, numbers: Sequence[int], image: int, most: int = 0) -> recipe.Recipe:
+    """The recipe of an image of one batch of `visualize`: the objectives `numbers`; -1 is all, on a sheet.
+
+    `most` is how many were made at once where it isn't all.
+    """
     from phosphene.expression import parse
     from phosphene.objective import batch
 
     together = [work.objectives[number] for number in numbers]
     joined = batch(together) if len(together) > 1 else together[0]
     if work.mosaic:
-        joined = parse(work.dream.objective)
+        joined, most = parse(work.dream.objective), len(numbers)
+    dream = work.settings(numbers).but(objective=joined.text)
     height, width = work.size
     photo = None
     if work.photo is not None:
@@ -54,12 +58,12 @@ def visualized(work: Work, numbers: Sequence[int], image: int) -> recipe.Recipe:
         tall, wide = work.photo.size
         photo = recipe.Picture(name=name, sha256=work.photo.sha256, width=wide, height=tall)
     return recipe.Recipe(
-        dream=work.dream.but(objective=joined.text, weights=private(work.dream.weights)),
+        dream=dream.but(weights=private(dream.weights)),
         input=photo,
-        start=recipe.Start(width=width, height=height, image=image, batch=len(numbers) if work.mosaic else 0),
+        start=recipe.Start(width=width, height=height, image=image, batch=most),
         weights_sha256=work.lens.weights_sha256,
         files={name: recipe.sha256_of(name) for name in joined.files},
-        software=recipe.software(work.dream.but(objective=joined.text)),
+        software=recipe.software(dream),
     )
 
 

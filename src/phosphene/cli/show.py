@@ -28,8 +28,10 @@ def show(
     if talk.json:
         print(json.dumps({"v": 1, "event": "recipe", **recipe.model_dump(mode="json")}))
         return
-    for name, value in rows(recipe):
-        print(f"{name + ':':<16}{printable(value)}")
+    found = rows(recipe)
+    width = max(len(name) for name, _ in found) + 2
+    for name, value in found:
+        print(f"{name + ':':<{width}}{printable(value)}")
 
 
 def recipe_of(file: str) -> Recipe:

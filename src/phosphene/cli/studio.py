@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import signal
 import socket
 import sys
 import threading
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
-from phosphene import homes
+from phosphene import homes, lock
 from phosphene.cli.dash import plain
 from phosphene.cli.flags import option
 from phosphene.errors import PhospheneError
@@ -51,6 +53,7 @@ def studio(
             file=sys.stderr,
         )
         return 1
+    kept = _alone(folder, listening.getsockname()[1])  # noqa: F841  (for as long as this runs)
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else every answer waits for 40 ms
     import uvicorn
 
@@ -76,8 +79,36 @@ def studio(
         server_header=False,
         timeout_graceful_shutdown=3,
     )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what uvicorn raises again when all is closed
     uvicorn.Server(config).run(sockets=[listening])
     return 0
+
+
+def _alone(folder: Path, port: int) -> int:
+    """Hold the folder's lock: two studios would dream each other's queue. E_EXISTS where one has it."""
+    path = folder / "studio.lock"
+    try:
+        held = lock.taken(path)
+    except OSError as error:
+        raise PhospheneError("E_OUTPUT", f"{folder} can't be written: {error.strerror}") from None
+    if held is None:
+        raise PhospheneError(
+            "E_EXISTS",
+            f"another studio has {folder} open{_there(path)}; use that one, or choose another folder: --data",
+        )
+    with suppress(OSError):  # a full disk
+        os.write(held, f"\n{port:<5}".encode())
+    return held
+
+
+def _there(path: Path) -> str:
+    """Where it is: its port stands behind the byte that it holds locked."""
+    try:
+        with path.open("rb") as file:
+            file.seek(1)
+            return f" at port {int(file.read(5))}"
+    except (OSError, ValueError):
+        return ""
 
 
 def _family(host: str) -> socket.AddressFamily:

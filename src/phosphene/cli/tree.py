@@ -18,6 +18,8 @@ COLUMNS = ("layer", "kind", "channels", "size", "stride", "field", "parameters",
 
 def print_layers(rows: Sequence[Row], size: tuple[int, int]) -> None:
     """Print `rows`, for a picture of `size`: a tree on a terminal, else a table with whole names."""
+    from phosphene.address import quoted
+
     maps = [row for row in rows if not row.name.endswith("@prefix")]
     if not (interactive(sys.stdout) or os.environ.get("FORCE_COLOR")):
         print_table(COLUMNS, [(row.name, *cells(row)) for row in maps])
@@ -28,6 +30,9 @@ def print_layers(rows: Sequence[Row], size: tuple[int, int]) -> None:
         f"\nFor {size[1]}×{size[0]} px. Field: how many px across a position sees; {dash}.\n"
         "Gradient: operations of one gradient from the layer to the picture, forward and back; share: of all."
     )
+    odd = next((row.name for row in maps if quoted(row.name) != row.name), "")
+    if odd:
+        print(f"Some names stand in double quotes: --objective '{printable(quoted(odd))}'")
     if len(maps) < len(rows):
         print("Class and register tokens: a layer's name with @prefix, as in " + first_prefix(rows))
 

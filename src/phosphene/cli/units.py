@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from phosphene.picture import Picture
 
 LONGEST = 100  # characters of a file's name
+NAMED = 20  # photos
+ROW = 8  # pictures that are in one row if they belong together
 TOGETHER = re.compile(r" [+-] [\d.e-]+\*(diversity|alignment)\([^)]*\)")
 
 
@@ -37,9 +39,14 @@ class Places:
     shown: str
 
 
-def places(out: str, texts: Sequence[str], overwrite: bool, report: bool) -> Places:
+def places(
+    out: str, texts: Sequence[str], overwrite: bool, report: bool, inputs: Sequence[str] = ()
+) -> Places:
     """E_OUTPUT and E_EXISTS before anything is made."""
     from phosphene.picture import atomic, output_format
+
+    if out == "-":
+        raise PhospheneError("E_OUTPUT", "visualize writes files; give a name such as -o unit.png")
 
     names = [slug(text) for text in texts]
     out = fill(out, {}) if out else f"{names[0]}.png" if len(texts) == 1 else "units/"
@@ -61,6 +68,10 @@ def places(out: str, texts: Sequence[str], overwrite: bool, report: bool) -> Pla
         )
     checked = [*found.files, *filter(None, [found.sheet]), *([found.page] if report else [])]
     for path in checked:
+        if any(path.exists() and Path(name).exists() and path.samefile(name) for name in inputs):
+            raise PhospheneError(
+                "E_OUTPUT", f"{path} is an input, which is never replaced; give another output"
+            )
         atomic.check(path, overwrite=overwrite)
     return found
 
@@ -84,21 +95,37 @@ def save(work: Work, found: Sequence[tuple[Seen, list[int]]], targets: Places, o
         complete = len(tile_of) == count and all(one.ended for one, _ in found)
         gap = torch.full_like(found[0][0].image, GREY)
         tiles = mosaic([tile_of.get(number, gap) for number in range(count)], work.mosaic[1])
-        text = visualized(work, found[0][1], 0).to_text() if complete else ""
+        text = _recipe(work, found[0][1], 0) if complete else ""
         save_picture(targets.files[0], Picture(_pixels(tiles)), recipe=text, overwrite=overwrite)
         return
     if targets.sheet:
-        complete = len(found) == len(found[0][1]) and all(one.ended for one, _ in found)
-        whole = found[0][1] if complete else []
-        text = visualized(work, whole, -1).to_text() if whole else ""
+        row = len(work.groups[0]) if work.groups else 0  # what belongs together
         made = contact_sheet(
-            [(caption(one.objective), _pixels(over_grey(one.image, one.opacity))) for one, _ in found]
+            [(caption(one.objective), _pixels(over_grey(one.image, one.opacity))) for one, _ in found],
+            columns=row if row <= ROW else 0,
         )
-        save_picture(targets.sheet, Picture(made), recipe=text, overwrite=overwrite)
+        save_picture(targets.sheet, Picture(made), recipe=_of_sheet(work, found), overwrite=overwrite)
         return
     for one, numbers in found:
-        text = visualized(work, numbers, numbers.index(one.number)).to_text() if one.ended else ""
+        text = _recipe(work, numbers, numbers.index(one.number)) if one.ended else ""
         save_picture(targets.files[one.number], _picture(one), recipe=text, overwrite=overwrite)
+
+
+def _of_sheet(work: Work, found: Sequence[tuple[Seen, list[int]]]) -> str:
+    """The recipe; '' if the sheet isn't whole, or has settings of two kinds."""
+    count = len(work.objectives)
+    if len(found) < count or work.classes or not all(one.ended for one, _ in found):
+        return ""
+    most = max(len(numbers) for _, numbers in found)
+    return _recipe(work, range(count), -1, most if most < count else 0)
+
+
+def _recipe(work: Work, numbers: Sequence[int], image: int, most: int = 0) -> str:
+    """As text; '' of more than a recipe holds."""
+    try:
+        return visualized(work, numbers, image, most).to_text()
+    except (PhospheneError, ValueError):
+        return ""
 
 
 def caption(objective: str) -> str:
@@ -144,14 +171,15 @@ def write_page(
         for one, figure in zip(found, figures, strict=True)
         for image, wanted in [(over_grey(one.image, one.opacity), work.objectives[one.number])]
     ]
-    dream, photos = work.dream, figures[0]
+    dream, photos, names = work.dream, figures[0], list(compared.images)
+    transforms = dream.transforms + (f" (classes {work.classes.transforms})" if work.classes else "")
     about = {
         "network": dream.model,
         "picture": f"{work.size[1]}×{work.size[0]} px, {dream.steps} steps, {dream.param}, "
-        f"transforms {dream.transforms}, seed {dream.seed}",
+        f"transforms {transforms}, seed {dream.seed}",
         "compared with": f"{photos.crops} crops at several scales of {photos.photos} photos "
-        f"from {photos.source}: {', '.join(compared.images)}",
-    }
+        f"from {photos.source}: {', '.join(names[:NAMED])}" + ", …" * (len(names) > NAMED),
+    } | ({"not compared with": "; ".join(compared.notes)} if compared.notes else {})
     text = page(
         units, compared, title=f"What units of {dream.model} want to see", about=about, text=dream.to_json()
     )
@@ -167,7 +195,7 @@ def tell(
         figure = figures[index] if figures else None
         path = str(targets.sheet or targets.files[0 if len(targets.files) == 1 else one.number])
         if report.events:
-            more = {"percentile": figure.percentile, "crops": figure.crops} if figure else {}
+            more = told(figure) if figure else {}
             report.event(
                 "unit", number=one.number, objective=one.objective, activation=one.score, output=path, **more
             )
@@ -176,6 +204,13 @@ def tell(
                 f"{one.objective}: {one.score:.4g}, above {figure.percentile:.4g} % of {figure.crops} crops "
                 f"of {figure.photos} photos ({figure.source})"
             )
+
+
+def told(figure: Evidence) -> dict[str, Any]:
+    """All figures, and the best crops, for a program."""
+    best = [{**one.window._asdict(), "activation": one.activation} for one in figure.best]
+    known = ("percentile", "crops", "photos", "source", "mean", "deviation", "highest")
+    return {name: getattr(figure, name) for name in known} | {"best": best}
 
 
 def ending(

@@ -35,6 +35,7 @@ def video(
     few: Annotated[
         int, option("steps on a still that carries a dream on; 0 = a quarter of --steps", metavar="N")
     ] = 0,
+    no_sound: Annotated[bool, option("leave the film's sound and subtitles out")] = False,
     afresh: Annotated[bool, option("dream every still by itself: slow, and it flickers")] = False,
     spread: Spread = Spread(),  # noqa: B008
     talk: Talk = Talk(),  # noqa: B008
@@ -54,7 +55,7 @@ def video(
     from phosphene.film.take import Take
 
     dream = settings.gather(given(flags), look=sources.preset, config=sources.config).dream
-    output = output or str(Path(film).with_name(f"{Path(film).stem}-dream{Path(film).suffix or '.mp4'}"))
+    output = output or _beside(Path(film))
     report = Report(events=talk.json, quiet=talk.quiet, verbose=talk.verbose)
     filming.apart(film, output)
     if filming.finished(output, where, report):
@@ -71,10 +72,10 @@ def video(
 
         if seedless and (seed := begun_with(output)) is not None:
             dream = dream.but(seed=seed)
-        return film_spread(facts, output, dream, where, report, spread, few, afresh)
+        return film_spread(facts, output, dream, where, report, spread, few, afresh, not no_sound)
     with only_writer(output):
         take = Take(facts, prepare(dream), start, end, every, few, afresh)
-        values, signalled = filmed(take, output, where, report)
+        values, signalled = filmed(take, output, where, report, not no_sound)
     filming.ended(report, output, began, take.setup.lens.device, values)
     return interrupt.stop.code if signalled else 0
 
@@ -90,7 +91,17 @@ def _check(start: float, end: float | None, every: int, few: int) -> None:
         raise PhospheneError("E_PARAM", f"--few is {few}, expected steps, or 0")
 
 
-def filmed(take: Take, output: str, where: FilmFlags, report: Report) -> tuple[dict[str, Any], bool]:
+def _beside(film: Path) -> str:
+    """A name for the dream of a film: in a container of the same kind, or in one that takes any sound."""
+    from phosphene.film.kinds import CONTAINERS
+
+    suffix = film.suffix if film.suffix.lower() in (*CONTAINERS, ".gif") else ".mkv"
+    return str(film.with_name(f"{film.stem}-dream{suffix}"))
+
+
+def filmed(
+    take: Take, output: str, where: FilmFlags, report: Report, sound: bool = True
+) -> tuple[dict[str, Any], bool]:
     """Dream the film and save it; what there is to tell, and whether it was interrupted."""
     from phosphene.film.reel import Reel
     from phosphene.film.take import figures
@@ -102,7 +113,7 @@ def filmed(take: Take, output: str, where: FilmFlags, report: Report) -> tuple[d
             output,
             take.way(where.codec, where.quality),
             take.identity,
-            sound=take.facts,
+            sound=take.facts if sound else None,
             start=take.start,
             end=take.end,
             resume=where.resume,
@@ -111,7 +122,7 @@ def filmed(take: Take, output: str, where: FilmFlags, report: Report) -> tuple[d
     ):
         state = reel.state
         watch = filming.Watch(report, take.frames, reel.next)
-        with watch.shown(), closing(take.shots(reel.next, state)) as shots:
+        with watch.shown(), closing(take.shots(reel.next, state, halved=reel.plan.halved)) as shots:
             for shot in shots:
                 reel.add(shot.pixels, shot.pts, shot.duration, shot.state)
                 state = shot.state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +18,7 @@ from phosphene.cli.flags import DreamFlags, Sources, Talk, given, option
 from phosphene.cli.report import Report
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
-from phosphene.presets import VISUALIZE, visualization
+from phosphene.presets import FOR_CLASSES, VISUALIZE, of_class, visualization
 
 if TYPE_CHECKING:
     from phosphene.evidence import Photos
@@ -44,6 +44,12 @@ class Work:
     photo_name: str
     groups: tuple[tuple[int, ...], ...] = ()  # what belongs together in a batch; () = as is quick
     mosaic: tuple[int, int] | None = None  # rows and columns of one picture of all
+    classes: Dream | None = None  # the settings of classes, where they are on a sheet with others
+
+    def settings(self, numbers: Sequence[int]) -> Dream:
+        """Those of a batch of these objectives."""
+        apart = self.classes and all(of_class(self.objectives[number].text) for number in numbers)
+        return self.classes if self.classes and apart else self.dream
 
 
 def visualize(
@@ -54,7 +60,9 @@ def visualize(
     output: Annotated[
         str, option("a picture; of several objectives a contact sheet, or a folder", "--output", "-o")
     ] = "",
-    size: Annotated[str, option("side in pixels, or WIDTHxHEIGHT", metavar="PX")] = "224",
+    size: Annotated[
+        str, option("side in pixels, of a photo the longer one, or WIDTHxHEIGHT", metavar="PX")
+    ] = "224",
     batch: Annotated[int, option("pictures at once; 0 = as many as fit and are quick", metavar="N")] = 0,
     photo: Annotated[str, option("start from this photo instead of noise", metavar="FILE")] = "",
     photos: Annotated[
@@ -73,7 +81,8 @@ def visualize(
     began = time.monotonic()
     typed = given(flags) | {"model": plain(model)}
     named = [plain(one) for one in objectives]
-    dream = with_seed(_settings(typed, sources, named or [str(typed.get("objective", ""))]))
+    texts = named or [str(typed.get("objective", ""))]
+    dream = with_seed(_settings(typed, sources, texts))
     wanted = named or ([dream.objective] if "objective" in typed else [])
     if not wanted:
         raise PhospheneError("E_PARAM", "no objective given; name one, such as LAYER:CHANNEL or 'LAYER:*'")
@@ -85,14 +94,21 @@ def visualize(
     if variants or interpolate:
         _check_together(variants, interpolate)
     work = prepared(dream, wanted, sides(size), plain(photo), variants, interpolate)
+    if any(map(of_class, texts)):
+        apart = _settings(typed, sources, list(filter(of_class, texts)))
+        apart = work.dream.but(**{name: getattr(apart, name) for name in FOR_CLASSES})
+        work = replace(work, classes=None if apart == work.dream else apart)
     no_figures = no_figures or work.mosaic is not None
     if no_figures and report:
         raise PhospheneError("E_PARAM", "a mosaic has no figures and no --report; leave the flag out")
     titles = [work.dream.objective] if work.mosaic else [one.text for one in work.objectives]
-    targets = units.places(plain(output), titles, overwrite, report)
+    read = [work.photo_name, *(name for one in work.objectives for name in one.files)]
+    targets = units.places(plain(output), titles, overwrite, report, list(filter(None, read)))
     for note in work.lens.notes:
         talking.note(note)
     compared = None if no_figures else _photos(plain(photos))
+    for note in compared.notes if compared else ():
+        talking.note(note)
     found = climbed(work, batch, talking)
     if not found:
         return interrupt.stop.code
@@ -128,7 +144,7 @@ def _check_together(variants: int, interpolate: int) -> None:
 def prepared(
     dream: Dream,
     wanted: Sequence[str],
-    size: tuple[int, int],
+    size: int | tuple[int, int],
     photo: str,
     variants: int = 0,
     interpolate: int = 0,
@@ -169,17 +185,18 @@ def prepared(
         device=str(lens.device),
         threads=torch.get_num_threads(),
     )
-    return Work(dream, lens, bound, size, opened, photo, groups, shape)
+    height_width = see.shape(size, None if opened is None else opened.tensor())
+    return Work(dream, lens, bound, height_width, opened, photo, groups, shape)
 
 
-def sides(text: str) -> tuple[int, int]:
-    """Height and width: `224` or `320x240` (width first)."""
+def sides(text: str) -> int | tuple[int, int]:
+    """`224` as it is; of `320x240`, which has the width first, height and width."""
     width, _, height = text.lower().replace("×", "x").partition("x")
     if not width.isdigit() or not (height or width).isdigit() or not 16 <= int(width) <= 65_536:
         raise PhospheneError("E_PARAM", f"--size is {text[:40]!r}, expected pixels, such as 224 or 320x240")
     if not 16 <= int(height or width) <= 65_536:
         raise PhospheneError("E_PARAM", f"--size is {text[:40]!r}, expected at least 16 px on each side")
-    return int(height or width), int(width)
+    return (int(height), int(width)) if height else int(width)
 
 
 def _photos(folder: str) -> Photos:
@@ -205,7 +222,7 @@ def climbed(work: Work, batch: int, report: Report) -> list[tuple[Seen, list[int
             for count, numbers in enumerate(groups, 1):
                 report.item = f"batch {count} of {len(groups)}: " if len(groups) > 1 else ""
                 together = [work.objectives[number] for number in numbers]
-                frames = features.frames(together, work.lens, work.dream, work.size, photo)
+                frames = features.frames(together, work.lens, work.settings(numbers), work.size, photo)
                 try:
                     last = _last(frames, report, stop)
                 except PhospheneError as error:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from phosphene.color import with_color_of
+from phosphene.color import LUMA, with_color_of
 from phosphene.config import Dream
 from phosphene.engine import dream
 from phosphene.film.flow import Array, Flow, apart
@@ -35,9 +35,10 @@ NEAR = 16.0  # px: how far around a pixel that is looked at
 DECAY = 0.97  # from still to still
 AMPLIFIED = 1.03  # at most, where interpolation has softened it
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)  # of sharp interpolation, and then of the steps
-CARRIED = 1.1, 0.8  # times the film's own flicker, or levels, whichever is more: of what is carried
-ALLOWED = 1.2, 0.92  # the same, of the picture
+CARRIED = 1.0, 0.4  # times the film's own flicker, or levels, whichever is more: of what is carried
+ALLOWED = 1.05, 0.5  # the same, of the picture
 EDGE = 1.5  # px: how softly new ground passes into old
+PALE = 2.5  # px: how softly the dream's colours are drawn where they are stored at half the size
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Carried:
 class Dreamer:
     """All that the stills of a film share. `few` steps are taken on each of a scene but the first.
 
-    `watch` is called after every step.
+    `watch` is called after every step. `halved` says that the film stores colours at half the size: finer
+    ones would shimmer with every odd pixel that they move, so the dream's are drawn more softly.
     """
 
     def __init__(
@@ -72,9 +74,10 @@ class Dreamer:
         mask: Tensor | None = None,
         few: int = 0,
         watch: Callable[[Frame], None] | None = None,
+        halved: bool = False,
     ) -> None:
         self.objective, self.lens, self.mask = objective.bind(lens), lens, mask
-        self.config, self.watch = config, watch
+        self.config, self.watch, self.halved = config, watch, halved
         self.few = few or max(1, config.steps // FEW)
 
     def fresh(self, still: Array) -> Carried:
@@ -102,9 +105,15 @@ class Dreamer:
 
     def shown(self, carried: Carried) -> Array:
         """The film's picture `[H, W, 3]`, 0..1."""
-        if not self.config.keep_color:
+        if self.config.keep_color:
+            return array(with_color_of(tensor(carried.raw), tensor(carried.still)))
+        if not self.halved:
             return carried.raw
-        return array(with_color_of(tensor(carried.raw), tensor(carried.still)))
+        detail = carried.raw - carried.still
+        light = detail @ np.array(LUMA, np.float32)
+        color = cv2.GaussianBlur(detail - light[..., None], (0, 0), PALE)
+        found: Array = np.clip(carried.still + light[..., None] + color, 0, 1)
+        return found
 
     def _moved(self, last: Carried, still: Array, flow: Flow, before: Array, allowed: float) -> Carried:
         """The detail at its new place, as sharp as it can be without flicker, about as strong, as light."""

@@ -38,9 +38,12 @@ def join(
     start: float,
     end: float | None,
     recipe: str = "",
-) -> None:
-    """Write the film to `target`; errors are those of PyAV and of the system."""
-    base = plan.way.time_base
+) -> tuple[str, ...]:
+    """Write the film to `target`, and say what is lost; errors are those of PyAV and of the system.
+
+    Sound that the container won't take, as it is damaged, is passed over.
+    """
+    base, damaged = plan.way.time_base, 0
     with ExitStack() as stack:
         part = stack.enter_context(av.open(str(pieces[0].path)))
         out = stack.enter_context(
@@ -76,7 +79,13 @@ def join(
         if plan.container == "avi":
             pictures = _for_avi(pictures, part.streams.video[0], video)
         for packet in _in_turn(pictures, beside, video):
-            out.mux(packet)
+            try:
+                out.mux(packet)
+            except ValueError:
+                if packet.stream is video:
+                    raise
+                damaged += 1
+    return (f"{damaged} damaged packet(s) of the sound are left out",) if damaged else ()
 
 
 def steady(plan: Plan, pieces: Sequence[Piece]) -> bool:

@@ -97,6 +97,11 @@ class Plan:
         return size if self.rotation % 180 == 0 else size[::-1]
 
     @property
+    def halved(self) -> bool:
+        """Whether colours are stored at half the size."""
+        return self.kind == "webp" or (not is_rgb(self.pix_fmt) and _chroma(self.pix_fmt) != "444")
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What tells this film from another, as JSON values."""
         way = {name: value for name, value in asdict(self.way).items() if name not in ("metadata", "recipe")}
@@ -194,7 +199,7 @@ def _pixels(codec: str, source: str, bits: int, width: int, height: int) -> tupl
 
 
 def _chroma(source: str) -> str:
-    """How the colours of a pixel format are sampled: 420, 422 or 444; 420 for RGB and grey."""
+    """How the colours of a pixel format are to be sampled: 420, 422 or 444; 420 for RGB and grey."""
     if not source or is_rgb(source):
         return "420"
     parts = av.VideoFormat(source, 16, 16).components

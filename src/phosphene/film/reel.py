@@ -171,7 +171,7 @@ class Reel:
         try:
             if self.plan.kind == "film":
                 pieces = folder.pieces()
-                finish.join(part, self.plan, pieces, self.sound, self.start, self.end, recipe)
+                self.notes += finish.join(part, self.plan, pieces, self.sound, self.start, self.end, recipe)
                 if self.plan.container == "avi" and not finish.steady(self.plan, pieces):
                     self.notes.append("AVI has one frame rate: some stills are shown at other times")
             else:

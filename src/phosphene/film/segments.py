@@ -55,10 +55,11 @@ def joined(
     *,
     overwrite: bool = False,
     recipe: str = "",
-) -> None:
+    sound: bool = True,
+) -> tuple[str, ...]:
     """One film `output` of the dreams of a film's segments, in order, with its sound; nothing is encoded.
 
-    `recipe` is kept as its comment.
+    `recipe` is kept as its comment. What there is to say about the sound is returned.
     E_INPUT for a dream of another length, E_FORMAT for one that isn't written as the first is.
     """
     looks, found = [], []
@@ -89,11 +90,12 @@ def joined(
             way = Way.like(facts, shape.width, shape.height, codec=codec)
     target = atomic.check(output, overwrite)
     part = target.with_name(f".{target.name[:40]}.{secrets.token_hex(4)}.part")
-    sound = facts if facts.audio or facts.subtitles else None
+    beside = facts if sound and (facts.audio or facts.subtitles) else None
     try:
         with faults(output):
-            join(part, plan(os.fspath(output), way), found, sound, 0.0, None, recipe)
+            notes = join(part, plan(os.fspath(output), way), found, beside, 0.0, None, recipe)
             atomic.publish(part, target, overwrite)
     finally:
         with suppress(OSError):
             part.unlink()
+    return notes

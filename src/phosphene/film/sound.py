@@ -13,6 +13,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from phosphene.errors import PhospheneError
+from phosphene.film.clock import Clock, begun
 from phosphene.film.source import Facts, opened
 
 FAILURES = (av.FFmpegError, ValueError)
@@ -25,10 +26,11 @@ def check(facts: Facts, container: str, suffix: str) -> tuple[str, ...]:
     with opened(facts.path) as film:
         for stream in film.streams.audio:
             if not _holds(container, stream):
+                other = "" if container == "matroska" else "write .mkv, or "
                 raise PhospheneError(
                     "E_FORMAT",
                     f"{suffix} can't hold the film's sound ({_codec(stream)}) as it is; "
-                    "write .mkv, or leave the sound out",
+                    f"{other}give --no-sound",
                 )
         lost = [_codec(one) for one in film.streams.subtitles if not _holds(container, one)]
         if lost:
@@ -51,6 +53,8 @@ class Sound:
     def packets(self, start: Fraction | None, end: Fraction | None, shift: Fraction) -> Iterator[Packet[Any]]:
         """The packets from `start` up to `end`, in seconds of the source, all of them `shift` earlier."""
         streams = [self.film.streams[index] for index in self.to]
+        showed = begun(self.film)
+        clocks = {one.index: Clock(showed, one.time_base or Fraction(1)) for one in streams}
         found, failed = self.film.demux(*streams) if streams else iter(()), 0
         while failed < ATTEMPTS:
             try:
@@ -63,10 +67,11 @@ class Sound:
             at = packet.pts if packet.pts is not None else packet.dts
             if not packet.size or at is None:
                 continue
-            failed, seconds = 0, at * packet.time_base
+            clock = clocks[packet.stream_index]
+            failed, seconds = 0, clock.at(at, packet.duration or 0) * packet.time_base
             if (start is not None and seconds < start) or (end is not None and seconds >= end):
                 continue
-            ticks = round(shift / packet.time_base)
+            ticks = round(shift / packet.time_base) + clock.shift
             packet.pts = None if packet.pts is None else packet.pts - ticks
             packet.dts = None if packet.dts is None else packet.dts - ticks
             packet.stream = self.to[packet.stream_index]

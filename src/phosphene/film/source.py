@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from phosphene.errors import PhospheneError
+from phosphene.film.clock import Clock, begun
 from phosphene.film.convert import UNKNOWN, Color, Pixels
 from phosphene.picture import shown
 from phosphene.picture.source import open_regular
@@ -39,7 +40,7 @@ class Facts:
     rate: Fraction  # stills per second, on average
     frames: int  # how many, as far as is known; 0 where it isn't
     seconds: float  # how long, as far as is known; 0 where it isn't
-    start: int  # the tick of the first still
+    start: int  # the tick of the first still, after `clock`
     bits: int  # per channel: 8, 10, 12, 16
     codec: str
     pix_fmt: str
@@ -50,6 +51,7 @@ class Facts:
     subtitles: tuple[str, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
     stream: int = 0  # the picture's, among all streams
+    clock: Fraction | None = None  # what a recorder's clock showed as the film began, in seconds
     notes: tuple[str, ...] = ()
 
 
@@ -80,6 +82,7 @@ def look(path: str | os.PathLike[str]) -> Facts:
         seconds = float(ticks * base) if ticks else (film.duration or 0) / av.time_base
         turn = round(first.rotation / 90) * 90 % 360
         width, height = first.width, first.height
+        clock = begun(film)
         others = [one for one in film.streams.video if one.index != stream.index and not _cover(one)]
         notes = [f"{len(others)} more video stream(s) are left out"] if others else []
         if first.interlaced_frame:
@@ -93,7 +96,8 @@ def look(path: str | os.PathLike[str]) -> Facts:
             rate=rate,
             frames=stream.frames or round(seconds * rate),
             seconds=seconds,
-            start=_pts(first, stream.start_time or 0),
+            start=Clock(clock, base).at(_pts(first, stream.start_time or 0), 0),
+            clock=clock,
             bits=min(DEEPEST, max(part.bits for part in first.format.components)),
             codec=codec.name,
             pix_fmt=first.format.name,
@@ -139,12 +143,14 @@ def stills(
             facts.color, facts.height if facts.rotation % 180 == 0 else facts.width, facts.rotation
         )
         held: tuple[int, int, Any] | None = None  # number, pts, the frame: given once it's known how long
-        last, index, lasts = None, -1, usual
-        for frame in _from(film, stream, begin if start > 0 else None, damage):
-            pts = _pts(frame, usual if last is None else last + lasts)
+        last, index, lasts, clock = None, -1, usual, Clock(facts.clock, facts.time_base)
+        sought = begin if start > 0 and facts.clock is None else None  # such a clock can't be sought in
+        for frame in _from(film, stream, sought, damage):
+            lasting = frame.duration or usual
+            pts = clock.at(_pts(frame, clock.shift + (usual if last is None else last + lasts)), lasting)
             if last is not None and pts <= last:  # damaged times
                 pts = last + 1
-            last, lasts = pts, frame.duration or usual
+            last, lasts = pts, lasting
             if start > 0 and pts < begin:
                 continue
             if stop is not None and pts >= stop:

@@ -73,11 +73,11 @@ class Take:
         return Way.like(self.facts, width, height, codec=codec, quality=quality, recipe=made_by)
 
     def shots(
-        self, skip: int, state: Mapping[str, Any] | None, watch: Watch | None = None
+        self, skip: int, state: Mapping[str, Any] | None, watch: Watch | None = None, *, halved: bool = False
     ) -> Generator[Shot, None, None]:
-        """Its stills, but for the first `skip`, which led to `state`."""
+        """Its stills, but for the first `skip`, which led to `state`; `halved` as `Dreamer` has it."""
         setup = self.setup
-        dreamer = Dreamer(setup.objective, setup.lens, self.dream, setup.mask, self.few, watch)
+        dreamer = Dreamer(setup.objective, setup.lens, self.dream, setup.mask, self.few, watch, halved)
         taken = stills(
             self.facts,
             start=self.start,

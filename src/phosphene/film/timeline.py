@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -28,13 +27,14 @@ from phosphene.errors import PhospheneError, nearest
 from phosphene.film.motion import Easing, Motion, eased
 from phosphene.lens import Lens
 from phosphene.objective import Objective
+from phosphene.settings import read_toml
 
-MAX_BYTES = 1_000_000
 TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(s|%|)")
 MOTION = tuple(field.name for field in fields(Motion) if field.name != "easing")
 DREAM = (  # what may differ from frame to frame; all else is the film's
     *("objective", "octaves", "octave_scale", "steps", "step_size", "strength", "jitter", "smooth"),
-    *("laplacian", "balance", "transforms", "clip", "keep_color"),
+    *("laplacian", "balance", "param", "optimizer", "rate", "average", "transforms", "clip"),
+    *("notebook_edges", "keep_color", "halo"),
 )
 STEPPED = {"octaves"}  # a number that isn't one in between: 0 stands for as many as fit
 
@@ -118,17 +118,7 @@ def read(
     path: str | Path, config: Dream, motion: Motion, objective: Objective | str, *, frames: int, fps: float
 ) -> Timeline:
     """The timeline in a file, for a film of so many frames; E_INPUT and E_PARAM name what is wrong."""
-    try:
-        with Path(path).open("rb") as file:
-            text = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise PhospheneError("E_INPUT", f"{path}: {error.strerror}; give a readable TOML file") from None
-    if len(text) > MAX_BYTES:
-        raise PhospheneError("E_PARAM", f"{path}: more than {MAX_BYTES} bytes, expected a timeline")
-    try:
-        parsed = tomllib.loads(text.decode())
-    except (ValueError, RecursionError) as error:
-        raise PhospheneError("E_PARAM", f"{path}: not TOML ({error})") from None
+    parsed = read_toml(Path(path), "E_INPUT")
     return parse(parsed, config, motion, objective, frames=frames, fps=fps, where=str(path))
 
 

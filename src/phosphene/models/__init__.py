@@ -162,7 +162,7 @@ def _built(name: str, weights: str, user: Given) -> Built:
 
 
 def own(lens: Lens, guide: bool = False) -> str:
-    """The layer that a network dreams of when nobody says one, or the one where guides are compared.
+    """The objective of a network when nobody says one, or the layer where guides are compared: as text.
 
     It is its card's, or found by looking.
     """
@@ -170,6 +170,7 @@ def own(lens: Lens, guide: bool = False) -> str:
     written = (card.guide_layer if guide else card.objective) if card else ""
     if written:
         return written
+    from phosphene.address import quoted
     from phosphene.models import derive
 
-    return derive.layer(lens, *(derive.GUIDE if guide else derive.OBJECTIVE))
+    return quoted(derive.layer(lens, *(derive.GUIDE if guide else derive.OBJECTIVE)))

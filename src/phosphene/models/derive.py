@@ -71,7 +71,7 @@ def look(lens: Lens) -> list[Seen]:
             lens.module(lens.prepare(grey(lens)))
         except Exception as error:
             if not any(grid(output, lens.size)[0] for _, _, output in ended):
-                raise explained(error, (lens.size, lens.size), lens.name, ["input"], 0) from error
+                raise explained(error, (lens.size, lens.size), lens.name, ["input"]) from error
     names = [name for name, _, _ in ended]
     parts = dict(lens.module.named_modules())
     found = []

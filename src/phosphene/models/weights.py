@@ -27,6 +27,7 @@ LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # torch.save before 1.6:
 STATE_DICT_ENTRY = re.compile(
     r"[^/]+/(data\.pkl|data/\d+|version|byteorder|\.format_version|\.storage_alignment|\.data/serialization_id)"
 )
+FOREIGN = re.compile(r"Unsupported global: GLOBAL (\S{1,80})")  # PyTorch's word for what is no tensor
 NESTS = ("state_dict", "model_state_dict", "model")
 MAX_HEADER = 100_000_000  # bytes of a safetensors header, as its library has it
 
@@ -135,7 +136,13 @@ def pickled(path: Path) -> Any:
     except OSError:
         raise
     except Exception as error:  # a hostile file may raise anything
-        reason = str(error).partition("\n")[0][:200]
+        if foreign := FOREIGN.search(str(error)):
+            raise refusal(
+                path,
+                f"not only weights, but a {foreign[1]} too, which could be any code",
+                "tensors alone, as of torch.save(network.state_dict(), FILE)",
+            ) from None
+        reason = str(error).rpartition("WeightsUnpickler error: ")[2].partition("\n")[0][:200]
         raise refusal(
             path, f"not only weights, or broken ({reason})", "a state dict or safetensors"
         ) from None

@@ -24,6 +24,7 @@ class Param(nn.Module):
 
     rate: ClassVar[float] = 0.05  # a learning rate of Adam that suits it
     optimizer: ClassVar[str] = "adam"
+    exact: ClassVar[bool] = False  # whether it can be any picture: `fit` comes as near as rounding allows
 
     def __init__(self, count: int, size: tuple[int, int], planes: int = 3) -> None:
         super().__init__()

@@ -10,11 +10,12 @@ from phosphene.canvas import Held, Kept
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
 from phosphene.noise import Noise
+from phosphene.param.backdrop import opaque
 from phosphene.param.base import Param
 from phosphene.param.cppn import Cppn
 from phosphene.param.fourier import Fourier
 from phosphene.param.laplacian import Laplacian
-from phosphene.param.learned import Learned, opaque, scattered
+from phosphene.param.learned import Learned, scattered
 from phosphene.param.maco import Maco
 from phosphene.param.pixel import Pixel
 from phosphene.param.pixels import Pixels

@@ -7,14 +7,15 @@ import math
 import torch
 from numpy.random import RandomState
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from phosphene.param.base import EDGE, Param, normal
+from phosphene.param.base import Param, normal
 from phosphene.param.optimizer import Optimizer
 
 LAYERS, WIDTH = 8, 24
 REACH = math.sqrt(3)  # coordinates of the shorter side run from -REACH to REACH
 LIVELY = 1.6  # of the deeper layers in the beginning, beside lucid: found by looking
-FIT_STEPS, FIT_RATE = 400, 0.01
+FIT_STEPS, FIT_RATE, FIT_SIDE = 400, 0.01, 64
 
 
 class Cppn(Param):
@@ -36,9 +37,6 @@ class Cppn(Param):
         self.register_buffer("places", coordinates(size), persistent=False)
 
     def forward(self) -> Tensor:
-        return torch.sigmoid(self._values())
-
-    def _values(self) -> Tensor:
         x: Tensor = self.places.expand(self.count, -1, -1)  # type: ignore[operator]
         for layer in range(LAYERS + 1):
             bias = self.get_parameter(f"bias_{layer}")
@@ -46,7 +44,7 @@ class Cppn(Param):
             if layer < LAYERS:
                 bent = torch.atan(x)
                 x = torch.cat((bent / 0.67, bent.square() / 0.6), 1)
-        return x.view(self.count, self.planes, *self.size)
+        return torch.sigmoid(x).view(self.count, self.planes, *self.size)
 
     def scatter(self, randoms: list[RandomState]) -> None:
         with torch.no_grad():
@@ -56,13 +54,21 @@ class Cppn(Param):
                 weight.copy_(gain * normal(randoms, *weight.shape[1:]) / math.sqrt(weight.shape[2]))
 
     def fit(self, image: Tensor) -> None:
-        """By Adam, from noise that is always the same: as near as so few numbers come to a picture."""
+        """By Adam, from noise that is always the same: as near as so few numbers come to a picture.
+
+        They come no nearer to a large one than to the same one small.
+        """
+        if max(self.size) > FIT_SIDE:
+            small = tuple(max(1, round(side * FIT_SIDE / max(self.size))) for side in self.size)
+            other = self.resized((small[0], small[1]))
+            other.fit(F.interpolate(image, small, mode="area"))
+            self.load_state_dict(other.state_dict())
+            return
         self.scatter([RandomState(0) for _ in range(self.count)])
-        target = torch.logit(image.clamp(EDGE, 1 - EDGE))
         climber = Optimizer("adam", dict(self.named_parameters()), FIT_RATE)
         for _ in range(FIT_STEPS):
             climber.clear()
-            (torch.sigmoid(self._values()) - torch.sigmoid(target)).square().mean().backward()  # type: ignore[no-untyped-call]
+            (self() - image).square().mean().backward()
             climber.step()
 
     def carried(self, name: str, values: Tensor, size: tuple[int, int]) -> Tensor:

@@ -19,6 +19,8 @@ class Fourier(Param):
     colours correlated, sigmoid.
     """
 
+    exact = True
+
     def __init__(self, count: int, size: tuple[int, int], planes: int = 3) -> None:
         super().__init__(count, size, planes)
         height, width = size

@@ -16,7 +16,8 @@ NOISE = 0.1
 class Laplacian(Param):
     """`level_k` `[N, 3, ⌈H / 2^k⌉, ⌈W / 2^k⌉]`, enlarged and added; colours correlated, sigmoid."""
 
-    rate = 0.05
+    rate = 0.03
+    exact = True
 
     def __init__(self, count: int, size: tuple[int, int], planes: int = 3) -> None:
         super().__init__(count, size, planes)

@@ -11,12 +11,11 @@ from torch import Tensor
 
 from phosphene.canvas import Canvas, Held
 from phosphene.errors import PhospheneError
-from phosphene.param.backdrop import backdrop, over
+from phosphene.param.backdrop import backdrop, opaque, over
 from phosphene.param.base import Param
 from phosphene.param.optimizer import Optimizer
 
 State = dict[str, Tensor]
-OPAQUE = 0.9
 
 
 class Learned:
@@ -182,11 +181,11 @@ class Learned:
         return other
 
 
-def opaque(image: Tensor) -> Tensor:
-    """A picture with a fourth plane: opaque, but for what it takes to become less so."""
-    return torch.cat((image, torch.full_like(image[:, :1], OPAQUE)), 1)
-
-
 def scattered(param: Param, seed: int, numbers: Sequence[int]) -> None:
-    """Start `param` from noise: each picture from that of its number, the same in any batch."""
+    """Start `param` from noise: each picture from that of its number, the same in any batch.
+
+    Of four planes it is nearly opaque, if it can be: what is behind would hide what begins to grow.
+    """
     param.scatter([RandomState([seed, number]) for number in numbers])
+    if param.planes == 4 and param.exact:
+        param.fit(opaque(param()[:, :3].detach()))

@@ -16,6 +16,7 @@ class Pixel(Param):
     """`values` `[N, 3, H, W]`, brought back between black and white after every step."""
 
     rate = 0.01
+    exact = True
 
     def __init__(self, count: int, size: tuple[int, int], planes: int = 3) -> None:
         super().__init__(count, size, planes)

@@ -24,6 +24,7 @@ from phosphene.picture.profile import BAD_PROFILE, MAX_PROFILE, to_rgb
 from phosphene.picture.raster import MAX_PIXELS, Raster, floats, upright
 from phosphene.picture.sniff import SUFFIXES, sniff
 from phosphene.picture.source import Source, opened, shown
+from phosphene.picture.tail import check_tail
 from phosphene.picture.tiff import check_directory
 
 
@@ -34,12 +35,13 @@ def open_picture(source: Source, *, max_pixels: int = MAX_PIXELS) -> Picture:
     result is upright, RGB, float32; `.notes` says what was converted or left out: a wrong file
     ending, further frames or pages, a colour space, a colour profile that can't be used.
 
-    Raises E_INPUT (no such file, a folder, a pipe, no permission), E_FORMAT (no picture, or of a
-    kind that isn't read), E_DECODE (damaged, cut short), E_TOO_LARGE (more than `max_pixels`, by
-    the header), E_NONFINITE (a float picture with NaN or infinity) and E_MEMORY.
+    Raises E_INPUT (no such file, a folder, a pipe, no permission), E_FORMAT (no picture, of a kind
+    that isn't read, or with another file behind it), E_DECODE (damaged, cut short), E_TOO_LARGE (more than
+    `max_pixels`, by the header), E_NONFINITE (a float picture with NaN or infinity) and E_MEMORY.
     """
     with opened(source) as (file, name, suffix), reported(name, max_pixels):
         kind = sniff(file.read(64), name)
+        check_tail(file, kind, name)
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
         raster = read_raster(file, kind, name, max_pixels)

@@ -21,6 +21,7 @@ from phosphene.picture.profile import BAD_PROFILE, MAX_PROFILE, profile_kind
 from phosphene.picture.raster import upright
 from phosphene.picture.sniff import SUFFIXES, sniff
 from phosphene.picture.source import opened
+from phosphene.picture.tail import check_tail
 from phosphene.picture.tiff import check_directory
 
 KINDS = ("png", "jpeg", "tiff")
@@ -89,6 +90,7 @@ def open_large(source: str | os.PathLike[str]) -> Large:
     """
     with opened(source) as (file, name, suffix), reported(name):
         kind = sniff(file.read(64), name)
+        check_tail(file, kind, name)
         bytes_ = file.seek(0, os.SEEK_END)
         with bounded(2**62):
             header = open_header(file, kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path as File
@@ -14,8 +15,12 @@ from fastapi import Request, Response
 from fastapi.responses import FileResponse
 
 from phosphene.errors import PhospheneError
+from phosphene.studio import room
 
 BODY = 200_000  # of JSON
+CHECKED = 8_000_000  # bytes of an upload after which the disk is looked at again
+TURN = threading.Lock()  # pictures are as large as posters: one is turned into another format at a time
+LARGEST = 2_000_000_000  # pixels of a picture of ours
 PATIENCE, UPLOADING = 20.0, 600.0  # s between two blocks of a body, and for the whole of an upload
 FORMATS = {
     "png": "image/png",
@@ -45,13 +50,16 @@ async def _blocks(request: Request, seconds: float) -> AsyncIterator[bytes]:
 
 
 async def received(request: Request, path: File, most: int) -> None:
-    """The body in a file; E_TOO_LARGE as soon as it is too long."""
-    size = 0
+    """The body in a file; E_TOO_LARGE as soon as it is too long, E_DISK as soon as it takes too much."""
+    size, checked = 0, -CHECKED
     with path.open("wb") as file:
         async for block in _blocks(request, UPLOADING):
             size += len(block)
             if size > most:
                 raise PhospheneError("E_TOO_LARGE", f"the upload is more than {most // 1_000_000} MB")
+            if size - checked >= CHECKED:
+                room.check(path.parent)
+                checked = size
             file.write(block)
     if not size:
         raise PhospheneError("E_INPUT", "the upload is empty; send a picture")
@@ -72,18 +80,30 @@ async def read_json(request: Request) -> Any:
 
 def shown(path: File, kind: str, size: int) -> Response:
     """A picture of ours in another format, or smaller."""
+    headers = {"cache-control": "private, max-age=3600"}
     if kind == "png" and not size:
-        return FileResponse(path, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
+        return FileResponse(path, media_type="image/png", headers=headers)
+    with TURN:
+        content = _small(path, kind, size) if size else _as(path, kind)
+    return Response(content, media_type=FORMATS[kind], headers=headers)
+
+
+def _small(path: File, kind: str, size: int) -> bytes:
     from PIL import Image
 
+    from phosphene.picture.pillow import bounded
+
+    file = io.BytesIO()
+    with bounded(LARGEST), Image.open(path) as image:
+        small = image.convert("RGB")
+        small.thumbnail((size, size), Image.Resampling.LANCZOS)
+        small.save(file, {"jpeg": "JPEG", "webp": "WEBP", "tiff": "TIFF"}.get(kind, "PNG"))
+    return file.getvalue()
+
+
+def _as(path: File, kind: str) -> bytes:
     from phosphene.picture import open_picture, read_recipe, save_picture
 
     file = io.BytesIO()
-    if size:
-        with Image.open(path) as image:
-            small = image.convert("RGB")
-            small.thumbnail((size, size), Image.Resampling.LANCZOS)
-            small.save(file, {"jpeg": "JPEG", "webp": "WEBP", "tiff": "TIFF"}.get(kind, "PNG"))
-    else:
-        save_picture(file, open_picture(path), format=kind, recipe=read_recipe(path) or "")
-    return Response(file.getvalue(), media_type=FORMATS[kind])
+    save_picture(file, open_picture(path, max_pixels=LARGEST), format=kind, recipe=read_recipe(path) or "")
+    return file.getvalue()

@@ -80,6 +80,23 @@ class Client:
                 return list(found["layers"])
             time.sleep(EVERY)
 
+    def channels(self, model: str, layer: str, start: int = 0, count: int = 48) -> list[dict[str, Any]]:
+        """So many of a layer's channels; none while the network is being read: `layers` waits for that."""
+        place = f"/api/models/{quote(model, safe='')}/layers/{quote(layer, safe='')}/channels"
+        return list(self.call("GET", place, params={"from": start, "count": count}).json()["channels"])
+
+    def classes(self, model: str, search: str = "") -> list[dict[str, Any]]:
+        """The classes with this text in their names; they are known once the layers are."""
+        place = f"/api/models/{quote(model, safe='')}/classes"
+        return list(self.call("GET", place, params={"search": search}).json()["classes"])
+
+    def sketch(self, unit: dict[str, Any], photo: dict[str, Any] | str = "") -> bytes:
+        """The WebP of what a listed layer or channel dreams, or does to a photo; waits for it."""
+        values = {"photo": _id(photo)} if photo else {}
+        while (answer := self.call("GET", unit["picture"], params=values)).status_code == 202:
+            time.sleep(EVERY)
+        return answer.content
+
     def upload(self, file: str | Path | bytes, name: str = "") -> dict[str, Any]:
         """Send a picture or a film: its `id`, its size, and the recipe that it brings along."""
         try:
@@ -248,6 +265,10 @@ class Job:
     def command(self) -> str:
         """The same on the command line."""
         return str(self.client.call("GET", f"/api/jobs/{self.id}/command").json()["command"])
+
+    def python(self) -> str:
+        """The same in Python."""
+        return str(self.client.call("GET", f"/api/jobs/{self.id}/command").json()["python"])
 
     def remove(self) -> None:
         """Out of the gallery, with its picture; it must be over."""

@@ -37,7 +37,7 @@ def looked_at(path: str) -> dict[str, Any]:
 
 
 def _film(path: str) -> dict[str, Any] | None:
-    """The same of a film, by its first still; None where it is none, or too large."""
+    """The same of a film, by its first still; None where it is none, has no second one, or is too large."""
     from PIL import Image
 
     try:
@@ -46,14 +46,24 @@ def _film(path: str) -> dict[str, Any] | None:
         facts = look(path)
         if facts.width * facts.height > PIXELS:
             return None
-        first = next(stills(facts))
+        coming = stills(facts)
+        first, _ = next(coming), next(coming)
+        frames = facts.frames or _counted(path)
     except (PhospheneError, StopIteration):
         return None
     pixels = first.pixels if first.pixels.dtype == "uint8" else (first.pixels >> 8).astype("uint8")
-    seconds = facts.seconds or facts.frames / float(facts.rate or 25)
-    film = {"frames": facts.frames, "seconds": round(seconds, 3), "fps": round(float(facts.rate or 25), 3)}
+    rate = float(facts.rate or 25)
+    film = {"frames": frames, "seconds": round(facts.seconds or frames / rate, 3), "fps": round(rate, 3)}
     jpeg = _small(Image.fromarray(pixels))
     return {"width": facts.width, "height": facts.height, "recipe": None, "jpeg": jpeg, "film": film}
+
+
+def _counted(path: str) -> int:
+    """How many stills there are in a film that doesn't say so, as browsers record them."""
+    from phosphene.film.source import opened, picture
+
+    with opened(path) as film:
+        return sum(packet.size > 0 for packet in film.demux(picture(film, path)))
 
 
 def _small(image: Any) -> bytes:

@@ -16,6 +16,7 @@ GROUPS = {
     "Strength": ("strength", "step_size", "smooth", "laplacian", "jitter", "balance", "clip"),
     "Picture": ("keep_color", "param", "optimizer", "rate", "average", "transparency", "transforms", "seed"),
 }
+OTHERS = "Inner workings"
 
 
 def fields() -> list[dict[str, Any]]:
@@ -41,10 +42,10 @@ def fields() -> list[dict[str, Any]]:
                 "maximum": limits.get("le", limits.get("lt")),
                 "choices": choices or None,
                 "help": field.description,
-                "group": next((group for group, names in GROUPS.items() if name in names), "More"),
+                "group": next((group for group, names in GROUPS.items() if name in names), OTHERS),
             }
         )
-    return found
+    return sorted(found, key=lambda one: [*GROUPS, OTHERS].index(one["group"]))
 
 
 def about(device: str, limits: dict[str, int]) -> dict[str, Any]:

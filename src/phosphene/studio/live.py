@@ -11,6 +11,11 @@ from fastapi import WebSocket, WebSocketDisconnect
 from phosphene.studio.manager import Manager
 
 MOST = 16  # jobs that one page watches
+OF_ONE, OF_ALL = (
+    20,
+    200,
+)  # sockets of one visitor, and of all: requests are to have their share of connections
+FULL = 1013  # "try again later"
 
 
 class Live:
@@ -19,6 +24,7 @@ class Live:
     def __init__(self, manager: Manager, told: Any) -> None:
         self.manager, self.told = manager, told
         self._watching: dict[str, set[Watcher]] = {}
+        self._open: list[str] = []  # whose sockets
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def begin(self) -> None:
@@ -38,6 +44,10 @@ class Live:
     async def serve(self, socket: WebSocket, visitor: str) -> None:
         """One page's socket, until it closes."""
         await socket.accept()
+        if len(self._open) >= OF_ALL or self._open.count(visitor) >= OF_ONE:
+            await socket.close(FULL, "too many pages are open")
+            return
+        self._open.append(visitor)
         watcher = Watcher(socket, visitor, self)
         sender = asyncio.create_task(watcher.send())
         try:
@@ -50,15 +60,19 @@ class Live:
             pass
         finally:
             sender.cancel()
-            for watchers in self._watching.values():
-                watchers.discard(watcher)
+            self._open.remove(visitor)
+            for job in watcher.jobs:
+                self.leave(job, watcher)
 
     def watch(self, job: str, watcher: Watcher) -> None:
         self._watching.setdefault(job, set()).add(watcher)
         self._wake(job)
 
     def leave(self, job: str, watcher: Watcher) -> None:
-        self._watching.get(job, set()).discard(watcher)
+        watchers = self._watching.get(job, set())
+        watchers.discard(watcher)
+        if not watchers:
+            self._watching.pop(job, None)
 
 
 class Watcher:

@@ -44,16 +44,12 @@ class Manager:
     def next(self) -> None:
         """Give every worker that has nothing to do a job, or else a sketch; jobs send sketches away."""
         with self._lock:
-            queue = self.store.queue()
+            queue = sorted(self.store.queue(), key=lambda job: not _ending(job))
             for line in self.lines:
                 if not line.ready or line.now is not None:
                     continue
                 if queue:
-                    job = queue.pop(0)
-                    line.now, line.since, line.wish = {"type": "run", "job": job}, time.monotonic(), ""
-                    self.store.change(job["id"], state="running", served=time.time())
-                    line.send(line.now)
-                    self.heard(job["id"])
+                    self._begin(line, queue.pop(0))
                 elif (sketches := self.sketches.next()) is not None:
                     line.now = sketches
                     line.send(line.now)
@@ -61,6 +57,17 @@ class Manager:
                 if queue and line.now is not None and line.now["type"] == "sketch":
                     queue.pop(0)
                     line.send({"type": "yield"})
+
+    def _begin(self, line: Line, job: Message) -> None:
+        ending = _ending(job)
+        line.now, line.since = {"type": "run", "job": job}, time.monotonic()
+        line.wish = "cancel" if ending else ""
+        self.scores.setdefault(job["id"], list((job["progress"] or {}).get("scores", ())))
+        self.store.change(job["id"], state="running", served=time.time())
+        line.send(line.now)
+        if ending:
+            line.send({"type": "cancel", "job": job["id"]})
+        self.heard(job["id"])
 
     def ask(self, job: dict[str, Any], what: str) -> bool:
         """Pause, resume or cancel a job; whether that can be."""
@@ -72,6 +79,8 @@ class Manager:
             elif what in ("pause", "cancel") and state == "running" and line:
                 line.wish = what
                 line.send({"type": what, "job": name})
+            elif what == "cancel" and state in ("queued", "paused") and (job["progress"] or {}).get("octave"):
+                self.store.change(name, state="queued", progress={**job["progress"], "ending": True})
             elif what == "cancel" and state in ("queued", "paused"):
                 self.store.change(name, state="cancelled")
             elif what == "pause" and state == "queued":
@@ -169,9 +178,12 @@ class Manager:
         job = self.store.job(name)
         if "seconds" in message and job:
             values["seconds"] = job["seconds"] + message["seconds"]
-        if "progress" in message and job:
-            values["progress"] = {**(job["progress"] or {}), **message["progress"]}
+        if job:
+            told = {**(job["progress"] or {}), **message.get("progress", {})}
+            values["progress"] = {**told, "scores": self.scores.get(name, [])}
         self.store.change(name, state=state, **values)
+        if state in OVER:
+            self.scores.pop(name, None)
         if state in (*OVER, "paused", "queued"):
             with self._lock:
                 line.now = None
@@ -179,3 +191,8 @@ class Manager:
             self.next()
         else:
             self.heard(name)
+
+
+def _ending(job: Message) -> bool:
+    """Whether it was cancelled while it waited: it has the device once more, to keep what there is."""
+    return bool((job["progress"] or {}).get("ending"))

@@ -1,4 +1,4 @@
-"""A job as a line of the shell and as Python, and what differs between two."""
+"""A job as a line of the shell, and what differs between two."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from phosphene.config import Dream
 from phosphene.presets import ZOOM, visualization
 
 NAMES = {"dream": "dream.png", "visualize": "dream.png", "zoom": "dream.mp4", "video": "dream.mp4"}
+GRAIN = 0.1  # deviation of the noise that a flight into nothing begins with
 MOTION = {
     "zoom": 0.05,
     "rotate": 0.0,
@@ -34,42 +35,56 @@ def changed(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def command(kind: str, asked: Mapping[str, Any]) -> str:
-    """What is typed for the same; the upload's name stands for the file."""
-    found, photo = changed(kind, asked["settings"]), asked.get("name") or ""
+    """What is typed for the same; the uploads' names stand for the files."""
+    found, photo, names = changed(kind, asked["settings"]), _typed(asked.get("name") or ""), files(asked)
+    objective = chosen(asked, found)
     if kind == "visualize":
-        model, objective = found.pop("model", Dream().model), found.pop("objective", Dream().objective)
-        words = [
-            "phosphene",
-            "visualize",
-            model,
-            objective or "LAYER",
-            "--size",
-            str(asked.get("size") or 512),
-        ]
+        if "guide" in names:
+            objective = f"guide({_quoted(names.pop('guide'))}, {objective})"
+        model, size = found.pop("model", Dream().model), asked.get("size") or 512
+        words = ["phosphene", "visualize", model, objective or "LAYER", "--size", str(size)]
         words += ["--photo", photo] if photo else []
     else:
-        words = [
-            "phosphene",
-            kind if kind in NAMES else "dream",
-            photo or ("FILM" if kind == "video" else "PHOTO"),
-        ]
+        words = ["phosphene", kind, photo or ("FILM" if kind == "video" else "PHOTO")]
     if kind == "zoom":
         words += ["--frames", str(asked["frames"]), "--fps", f"{asked['fps']:g}"]
         words += [word for name, value in moved(asked).items() for word in (f"--{name}", _typed(value))]
         words += ["--loop"] if asked.get("loop") else []
     if kind == "video":
-        usual = {"start": 0.0, "end": None, "every": 1}
-        times = {name: asked.get(name) for name in usual if asked.get(name) != usual[name]}
-        words += [word for name, value in times.items() for word in (f"--{name}", _typed(value))]
-    for upload in ("guide", "mask"):
-        words += [f"--{upload}", upload.upper()] if asked.get(upload) else []
+        words += [word for name, value in times(asked).items() for word in (f"--{name}", _typed(value))]
+    for name, value in names.items():
+        words += [f"--{name}", _typed(value)]
+    if (
+        kind != "visualize"
+        and objective
+        and (objective != Dream().objective or "model" in found or "guide" in names)
+    ):
+        found["objective"] = objective  # where it isn't said, the command line takes the network's own
     for name, value in found.items():
         flag = "--" + name.replace("_", "-")
         if isinstance(value, bool):
             words.append(flag if value else "--no-" + flag[2:])
         else:
             words += [flag, str(value)]
-    return shlex.join([*words, "-o", NAMES.get(kind, "dream.png")])
+    return shlex.join([*words, "-o", NAMES[kind]])
+
+
+def chosen(asked: Mapping[str, Any], found: dict[str, Any]) -> str:
+    """The objective, taken out of `found`; "" where it is the network's own, and that isn't known."""
+    found.pop("objective", None)
+    return str(asked["settings"].get("objective", Dream().objective))
+
+
+def files(asked: Mapping[str, Any]) -> dict[str, str]:
+    """The names of the guide and the mask, where there are any."""
+    names = asked.get("names") or {}
+    return {part: names.get(part) or part.upper() for part in ("guide", "mask") if asked.get(part)}
+
+
+def times(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a film's times isn't as usual."""
+    usual = {"start": 0.0, "end": None, "every": 1}
+    return {name: asked[name] for name in usual if asked.get(name, usual[name]) != usual[name]}
 
 
 def moved(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -78,72 +93,18 @@ def moved(asked: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in motion.items() if _typed(value) != _typed(MOTION[name])}
 
 
+def _quoted(name: str) -> str:
+    """As the grammar of objectives has a file's name."""
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 def _typed(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ",".join(f"{one:g}" for one in value)
-    return value if isinstance(value, str) else f"{value:g}"
-
-
-def python(kind: str, asked: Mapping[str, Any]) -> str:
-    """The same in Python."""
-    found = changed(kind, asked["settings"])
-    model, objective = found.pop("model", Dream().model), found.pop("objective", Dream().objective)
-    arguments = ", ".join(f"{name}={value!r}" for name, value in found.items())
-    photo, what = asked.get("name") or "photo.jpg", objective or "LAYER"
-    load = ["", f"lens = phosphene.load({model!r})"]
-    opened = f"photo = phosphene.open_picture({photo!r})"
-    if kind == "visualize":
-        size = asked.get("size") or 512
-        start = ", photo=photo.tensor()[0]" if asked.get("name") else ""
-        arguments = ", ".join(filter(None, [repr(what), arguments]))
-        lines = [
-            "import phosphene",
-            "from phosphene.features import settings",
-            *load,
-            *([opened] if start else []),
-            f"for unit in phosphene.visualize({what!r}, lens, settings({arguments}), size={size}{start}):",
-            "    print(unit.score, unit.image.shape)",
-        ]
-    elif kind == "zoom":
-        motion = ", ".join(f"{name}={_argument(value)}" for name, value in moved(asked).items())
-        usual = ", ".join(["**ZOOM", *(f"{name!r}: {value!r}" for name, value in found.items())])
-        lines = [
-            "import phosphene",
-            "from phosphene.film.motion import Motion",
-            "from phosphene.film.zoom import Zoom, zoom",
-            "from phosphene.presets import ZOOM",
-            *load,
-            opened,
-            f"settings, way = phosphene.Dream(**{{{usual}}}), Zoom(Motion({motion}))",
-            f"for made in zoom(photo.tensor(), lens, {what!r}, settings, way, frames={asked['frames']}):",
-            "    print(made.number, made.image.shape)",
-        ]
-    elif kind == "video":
-        lines = [
-            "import phosphene",
-            "from phosphene.film.carry import Dreamer",
-            "from phosphene.film.source import look, stills",
-            "from phosphene.film.video import flows, video",
-            *load,
-            f"dreamer = Dreamer(phosphene.parse({what!r}), lens, phosphene.Dream({arguments}))",
-            f"for made in video(flows(stills(look({asked.get('name') or 'film.mp4'!r}))), dreamer):",
-            "    print(made.still.number, made.image.shape)",
-        ]
-    else:
-        lines = [
-            "import phosphene",
-            *load,
-            opened,
-            f"settings = phosphene.Dream({arguments})",
-            f"for frame in phosphene.dream(photo.tensor(), {what!r}, lens, settings):",
-            "    pass",
-            'phosphene.save_picture("dream.png", photo.with_tensor(frame.full()))',
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def _argument(value: Any) -> str:
-    return repr(tuple(value)) if isinstance(value, list) else repr(value)
+    if isinstance(value, str):
+        return f"./{value}" if value.startswith("-") else value
+    return f"{value:g}"
 
 
 def described(kind: str, asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,6 +114,7 @@ def described(kind: str, asked: Mapping[str, Any]) -> dict[str, Any]:
         **asked["settings"],
         "kind": kind,
         "photo": asked.get("name"),
+        **files(asked),
         **{name: asked.get(name) for name in more},
     }
 

@@ -16,11 +16,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Match
 
 from phosphene import __version__
 from phosphene.errors import PhospheneError
-from phosphene.studio import answers, forms, manual, networks, recipes
+from phosphene.studio import answers, forms, manual, networks, recipes, scripts
 from phosphene.studio.bodies import FORMATS, pictures, read_json, received, shown
 from phosphene.studio.decode import PIXELS, Decoder
 from phosphene.studio.live import Live
@@ -31,7 +32,7 @@ from phosphene.studio.visitors import FILMS, FRAMES, Asked, Studio
 
 UPLOAD = 256_000_000  # bytes
 PAGE = File(__file__).parent / "static"
-STATUS = {"E_MISSING": 404, "E_EXISTS": 409, "E_STATE": 409, "E_TOO_LARGE": 413, "E_FULL": 429}
+STATUS = {"E_MISSING": 404, "E_EXISTS": 409, "E_STATE": 409, "E_TOO_LARGE": 413, "E_FULL": 429, "E_DISK": 507}
 RAW = {
     "requestBody": {
         "required": True,
@@ -47,6 +48,8 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
     store = Store(folder)
     if store.note:
         print(f"note: {store.note}", file=sys.stderr, flush=True)
+    else:
+        store.sweep()
     manager = Manager(store, folder)
     decoder, deciding = Decoder(), asyncio.Lock()
     studio = Studio(store, manager)
@@ -125,6 +128,7 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         size = found["height"], found["width"]
         film = found["film"]
         store.add_upload(key, request.state.visitor, name, size, found["recipe"], film)
+        store.forget()
         recipe = json.loads(found["recipe"]) if found["recipe"] else None
         told = {"id": key, "name": name, "width": size[1], "height": size[0], "recipe": recipe}
         return {**told, "kind": "film" if film else "picture", **(film or {})}
@@ -225,7 +229,7 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
         """The same on the command line, and in Python."""
         job = studio.mine(key, request.state.visitor)
         asked = job["asked"]
-        return {"command": recipes.command(job["kind"], asked), "python": recipes.python(job["kind"], asked)}
+        return {"command": recipes.command(job["kind"], asked), "python": scripts.python(job["kind"], asked)}
 
     @app.get("/api/compare", response_model=answers.Compared)
     def compare(
@@ -252,5 +256,5 @@ def application(folder: File, *, hosts: tuple[str, ...], token: str = "") -> Any
     def page() -> FileResponse:
         return FileResponse(PAGE / "index.html", headers={"cache-control": "no-cache"})
 
-    app.mount("/static", StaticFiles(directory=PAGE))
+    app.mount("/static", GZipMiddleware(StaticFiles(directory=PAGE), minimum_size=1000))
     return Guard(app, hosts=hosts, token=token)

@@ -15,6 +15,7 @@ from phosphene.frame import Frame
 from phosphene.noise import GREY, Noise
 from phosphene.picture import Picture, save_picture
 from phosphene.studio.making import Made, made_of
+from phosphene.studio.recipes import GRAIN
 
 if TYPE_CHECKING:
     from phosphene.film.flight import Flight
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from phosphene.studio.worker import Worker
 
 KINDS = ("zoom", "video")
-GRAIN = 0.1  # deviation of the noise that a flight into nothing begins with
 
 
 def film(worker: Worker, job: Mapping[str, Any]) -> None:
@@ -119,7 +119,7 @@ def _shots(source: Flight | Take, reel: Reel, kept: Path, watch: Watch) -> Gener
 
     if isinstance(source, Flight):
         return source.shots(reel.state, kept, watch)
-    return source.shots(reel.next, reel.state, watch)
+    return source.shots(reel.next, reel.state, watch, halved=reel.plan.halved)
 
 
 def _poster(shot: Shot, target: Path) -> None:

@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS uploads (
 """
 WAITING = ("queued", "running")
 OVER = ("done", "failed", "cancelled")
+UNUSED = 7 * 24 * 3600.0  # s that an upload is kept for which nobody asked a dream
 
 
 def identifier() -> str:
@@ -86,6 +87,26 @@ class Store:
             (name, visitor, title, size[1], size[0], recipe, time.time(), json.dumps(film) if film else None),
         )
 
+    def forget(self) -> None:
+        """Uploads that are no job's, after a week."""
+        parts = ", ".join(f"json_extract(j.asked, '$.{part}')" for part in ("photo", "mask", "guide", "film"))
+        rows = self._do(
+            "DELETE FROM uploads WHERE created < ? AND NOT EXISTS"
+            f" (SELECT 1 FROM jobs j WHERE j.visitor = uploads.visitor AND uploads.id IN ({parts}))"
+            " RETURNING id",
+            (time.time() - UNUSED,),
+        )
+        for row in rows:
+            self._clear(row["id"])
+
+    def sweep(self) -> None:
+        """What a kill left of uploads that were coming; nobody may be sending any."""
+        self.forget()
+        known = {row["id"] for row in self._do("SELECT id FROM uploads")}
+        for path in self.files.glob("*.upload"):
+            if path.stem not in known:
+                self._clear(path.stem)
+
     def job(self, name: str, visitor: str | None = None) -> dict[str, Any] | None:
         """A job, if it is that visitor's."""
         rows = self._do("SELECT * FROM jobs WHERE id = ?", (name,))
@@ -135,6 +156,9 @@ class Store:
     def remove(self, name: str) -> None:
         """A job and its files."""
         self._do("DELETE FROM jobs WHERE id = ?", (name,))
+        self._clear(name)
+
+    def _clear(self, name: str) -> None:
         for path in self.files.glob(f"{name}.*"):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from phosphene import models
 from phosphene.config import Dream
 from phosphene.errors import PhospheneError
+from phosphene.studio import room
 from phosphene.studio.manager import MAX_JOBS, MAX_MINE, Manager
 from phosphene.studio.store import Store, identifier
 
@@ -90,7 +91,7 @@ class Studio:
         dream = Dream.read({name: value for name, value in asked.settings.items() if name not in PATHS})
         settings = {name: value for name, value in asked.settings.items() if name not in PATHS + MACHINE}
         models.refuse_files(dream.model, "the request")
-        models.find(dream.model)
+        own = models.find(dream.model)
         uploads = {key: self._upload(key, visitor) for key in (asked.photo, asked.mask, asked.guide) if key}
         if any(one["film"] for one in uploads.values()):
             raise PhospheneError("E_PARAM", "that upload is a film; ask for a video of it")
@@ -101,18 +102,26 @@ class Studio:
                 raise PhospheneError("E_STATE", "that dream has no picture to go on from")
         if asked.kind in FILMS and not find_spec("av"):
             raise PhospheneError("E_FORMAT", "films need PyAV and OpenCV; pip install 'phosphene[film]'")
+        if asked.kind == "visualize" and asked.mask:
+            raise PhospheneError("E_PARAM", "a mask needs a photo; a unit grows everywhere")
         if asked.kind == "dream" and not asked.photo and not asked.from_:
             raise PhospheneError("E_PARAM", "a dream needs a photo; upload one, or visualize from noise")
+        room.check(self.store.files)
         if self.store.waiting() >= MAX_JOBS or self.store.waiting(visitor) >= MAX_MINE:
             raise PhospheneError("E_FULL", "the queue is full; wait until a dream is done")
         if dream.seed is None:
             settings["seed"] = int(identifier()[:8], 16)
+        if not settings.get("objective"):
+            settings["objective"] = own.guide_layer if asked.guide else own.objective
+            if settings["objective"] == Dream().objective:
+                del settings["objective"]
         upload = film or uploads.get(asked.photo or "")
         name, size = upload["name"] if upload else "", asked.size
         if asked.from_:
             size = before["asked"].get("size") or size
             name = f"{PurePath(before['asked'].get('name') or 'noise').stem}-dream.png"
         wanted = {**asked.model_dump(by_alias=True), "settings": settings, "name": name, "size": size}
+        wanted["names"] = {part: uploads[wanted[part]]["name"] for part in ("guide", "mask") if wanted[part]}
         key = self.store.add_job(visitor, asked.kind, wanted)
         self.manager.next()
         return self.seen(self.mine(key, visitor))
@@ -178,5 +187,5 @@ class Studio:
             "from": asked.get("from"),
             "still": job["kind"] not in FILMS,
             "name": asked.get("name") or "",
-            "scores": self.manager.scores.get(job["id"], []),
+            "scores": self.manager.scores.get(job["id"]) or progress.get("scores", []),
         }

@@ -75,6 +75,8 @@ def state_of(folder: Path, file: str, given: Given, rest: str) -> tuple[dict[str
 def json_of(path: Path) -> dict[str, Any]:
     """The object in a JSON file that may come from anywhere; E_MODEL if there is none."""
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no file")
         if path.stat().st_size > MAX_JSON:
             raise ValueError("it is too large")
         found = json.loads(path.read_text("utf-8"))

@@ -40,13 +40,23 @@ export const compare = (a, b) => call("GET", `/api/compare?${query({ a, b })}`);
 export const jobs = (before = "", limit = 24) => call("GET", `/api/jobs?${query({ before, limit })}`);
 /** Whether an upload is still there. */
 export const there = async (id) => (await fetch(uploadPicture(id, 16))).ok;
+/** Whether there is a picture, or a film, of it: one that was cancelled is kept as far as it came. */
+export const kept = ({ state, still, octave, frame }) => state === "done" || (state === "cancelled" && Boolean(still ? octave : frame));
+/** What a picture or film is saved as: copied commands call it so too. */
+export const fileName = ({ name }, format) => `${(name || "noise").replace(/\.[^.]*$/, "").replaceAll("/", "-")}-dream.${format}`;
 export const picture = (id, values = {}) => `/api/jobs/${part(id)}/picture?${query(values)}`;
+
+/** What there is to see of a job: its picture; before there is one, its photo. */
+export function sight(each, size) {
+  const begun = kept(each) || (each.octave && !["failed", "cancelled"].includes(each.state));
+  if (begun) return picture(each.id, { format: each.still ? "webp" : "jpeg", size, of: each.state });
+  return each.photo || each.film ? uploadPicture(each.photo ?? each.film, size) : "/static/icon.svg";
+}
 
 const model = (name) => `/api/models/${part(name)}/layers`;
 export const layers = (name) => call("GET", model(name));
 export const channels = async (name, layer, from, count) =>
   (await call("GET", `${model(name)}/${part(layer)}/channels?from=${from}&count=${count}`)).channels;
-export const classes = async (name, search) =>
-  (await call("GET", `/api/models/${part(name)}/classes?${query({ search })}`)).classes;
+export const classes = (name, search) => call("GET", `/api/models/${part(name)}/classes?${query({ search })}`);
 /** The address of a unit's picture: what it dreams, or does to a photo. */
 export const sketch = (address, photo = "") => (photo ? `${address}?${query({ photo })}` : address);

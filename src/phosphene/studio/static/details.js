@@ -8,18 +8,18 @@ import { attach, moreOf } from "./run.js";
 const told = (value) => (value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
 const rows = (settings) => Object.entries(settings).filter(([, value]) => value !== "").map(([name, value]) => h("tr", {}, h("th", { scope: "row" }, name.replaceAll("_", " ")), h("td", {}, told(value))));
 const button = (label, work) => h("button", { type: "button", onclick: trying(work) }, label);
-const image = (job, size = 1024) => h("img", { src: api.picture(job.id, { format: "jpeg", size }), alt: `${job.name || "Dream"}, ${job.state}` });
-const ended = (job) => ["done", "failed", "cancelled"].includes(job.state);
+const image = (job) => h("img", { src: api.sight(job, 1024), alt: `${job.name || "Dream"}, ${job.state}` });
 
 function downloads(job) {
   const formats = !job.still ? ["mp4"] : ["png", "jpeg", "tiff"];
-  const link = (format) => h("a", { class: "button", href: api.picture(job.id, { format }), download: `${(job.name || "dream").replaceAll("/", "-")}.${format}` }, format.toUpperCase());
+  const link = (format) => h("a", { class: "button", href: api.picture(job.id, { format }), download: api.fileName(job, format) }, format.toUpperCase());
   return h("p", { class: "row", role: "group", "aria-label": "Download" }, h("span", { class: "quiet" }, "Download"), formats.map(link));
 }
 
 /** `changed` is called when the picture is deleted. */
 export async function openDetails(job, changed = () => undefined) {
   const table = h("tbody", {}, rows(job.settings));
+  const recipeOf = () => (job.still && api.kept(job) ? api.recipe(job.id) : job.settings); // a film's says what its frames had
   const close = (work) => trying(async () => {
     await work();
     box.close();
@@ -33,16 +33,15 @@ export async function openDetails(job, changed = () => undefined) {
         job.error && h("p", { class: "error" }, job.error.message ?? job.error),
         h("p", { class: "row" },
           h("button", { type: "button", class: "primary", onclick: close(() => attach(job)) }, "Show it large"),
-          ended(job) && job.still && h("button", { type: "button", onclick: close(() => moreOf(job)) }, "More of this"),
-          h("button", { type: "button", onclick: close(async () => (restore(await api.recipe(job.id)), toast("Its settings are restored"))) }, "Use its recipe")),
-        (job.state === "done" || (!job.still && job.frame)) && downloads(job),
+          api.kept(job) && job.still && h("button", { type: "button", onclick: close(() => moreOf(job)) }, "More of this"),
+          h("button", { type: "button", onclick: close(async () => (restore(await recipeOf()), toast("Its settings are restored"))) }, "Use its recipe")),
+        api.kept(job) && downloads(job),
         h("p", { class: "row" },
           button("Copy as command line", async () => copy((await api.command(job.id)).command, "The command line")),
           button("Copy as Python", async () => copy((await api.command(job.id)).python, "The Python text")),
           h("button", { type: "button", onclick: close(async () => (await api.remove(job.id), changed(job))) }, "Delete")),
         h("table", {}, h("caption", { class: "hidden" }, "Recipe"), table))));
-  const kept = job.state === "done" || (job.state === "cancelled" && job.octave);
-  const recipe = kept ? await api.recipe(job.id).catch(() => null) : null;
+  const recipe = api.kept(job) ? await api.recipe(job.id).catch(() => null) : null;
   const settings = recipe?.dream ?? recipe?.settings;
   if (settings) table.replaceChildren(...rows(settings));
 }

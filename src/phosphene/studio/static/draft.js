@@ -6,13 +6,20 @@ const listeners = new Set();
 let last = { name: "", time: 0 };
 let fields = {}; // name -> field, as /api/about tells
 let usual = {}; // kind of job -> the defaults that differ from a dream's
+let own = new Map(); // network -> the objective that it has where nothing is said
 let draft = { photo: null, film: null, noise: false, guide: null, mask: null, settings: {} };
 const KEPT = "phosphene draft";
 
 export const get = () => draft;
 export const field = (name) => fields[name] ?? {};
 export const kind = () => (draft.film ? "video" : draft.noise && !draft.photo ? "visualize" : "dream");
-export const byDefault = (name) => usual[kind()]?.[name] ?? fields[name]?.default ?? null;
+
+/** Of a guide the studio knows the network's own layer; "" leaves that to it. */
+export function byDefault(name, settings = draft.settings) {
+  if (name !== "objective") return usual[kind()]?.[name] ?? fields[name]?.default ?? null;
+  return draft.guide ? "" : own.get(settings.model ?? fields.model?.default) ?? "";
+}
+
 export const value = (name) => draft.settings[name] ?? byDefault(name);
 export const listen = (listener) => (listeners.add(listener), listener(draft));
 export const canUndo = () => past.length > 0;
@@ -25,8 +32,8 @@ function tell() {
 
 export function begin({ fields: list, models, visualize }, first) {
   usual = { visualize };
-  const [own] = models;
-  fields = { model: { default: own.name }, objective: { default: own.objective }, ...Object.fromEntries(list.map((each) => [each.name, each])) };
+  own = new Map(models.map(({ name, objective }) => [name, objective]));
+  fields = { model: { default: models[0].name }, objective: {}, ...Object.fromEntries(list.map((each) => [each.name, each])) };
   draft = { ...draft, settings: changed(first) };
 }
 
@@ -51,7 +58,7 @@ export async function recall(there) {
 /** Only what differs from the defaults: that is what is sent, and what is told. */
 export function changed(settings) {
   const differs = ([name, value]) =>
-    fields[name] && value !== null && value !== undefined && value !== byDefault(name);
+    fields[name] && value !== null && value !== undefined && value !== byDefault(name, settings);
   return Object.fromEntries(Object.entries(settings).filter(differs));
 }
 

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { $, h, trying } from "./dom.js";
 import { openCompare, openDetails } from "./details.js";
-import { onEnd } from "./run.js";
+import { onEnd, onState } from "./run.js";
 
 const COUNT = 24;
 const list = $("#pictures");
@@ -20,25 +20,18 @@ function tick(job, on) {
 
 function title(job) {
   const what = { zoom: "a flight, ", video: "a film, ", visualize: "from noise, " }[job.kind] ?? "";
-  return `${what}${job.settings.objective || job.name || "dream"}`;
-}
-
-/** What there is to see of a job: its picture; before there is one, its photo. */
-function source(job) {
-  const begun = job.state === "done" || (job.octave && job.state !== "failed");
-  if (begun) return api.picture(job.id, { format: job.still ? "webp" : "jpeg", size: 384, of: job.state });
-  return job.photo || job.film ? api.uploadPicture(job.photo ?? job.film, 384) : "/static/icon.svg";
+  return what + ([job.name, job.settings.objective].filter(Boolean).join(", ") || "dream");
 }
 
 function card(job) {
-  const thumbnail = h("img", { src: source(job), alt: "", loading: "lazy", draggable: "false", width: 256, height: 192,
+  const thumbnail = h("img", { src: api.sight(job, 384), alt: "", loading: "lazy", draggable: "false", width: 256, height: 192,
     onerror: () => thumbnail.replaceWith(h("i", { class: "blank" })) });
   const open = trying(async () => openDetails(await api.job(job.id), () => refresh()));
   const carry = (event) => event.dataTransfer.setData("text/uri-list", new URL(api.picture(job.id, { format: "png" }), location.href).href);
   return h("li", {},
     h("button", { type: "button", class: "card", onclick: open, draggable: "true", ondragstart: carry, "aria-label": `${title(job)}, ${job.state}` }, thumbnail, h("span", {}, title(job))),
     !job.still && h("i", { class: "reel", "aria-hidden": "true" }, "▶"),
-    job.state !== "done" && h("span", { class: "state" }, job.state),
+    job.state !== "done" && h("span", { class: "state", "data-job": job.id }, job.state),
     h("label", { class: "tick" }, h("span", { class: "hidden" }, `Compare ${title(job)}`), h("input", { type: "checkbox", onchange: (event) => tick(job, event.target.checked) })));
 }
 
@@ -62,5 +55,9 @@ export function begin() {
   older.addEventListener("click", () => load(oldest));
   compare.addEventListener("click", trying(() => openCompare(...ticked.values())));
   onEnd(refresh);
+  onState(({ id, state }) => {
+    const label = $(`[data-job="${id}"]`, list);
+    if (label) label.textContent = state;
+  });
   return refresh();
 }

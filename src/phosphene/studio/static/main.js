@@ -22,7 +22,7 @@ const dream = trying(async () => {
   button.disabled = true;
   try {
     await run.begin();
-    if (matchMedia("(max-width: 780px)").matches) $("#stage").scrollIntoView();
+    if (matchMedia("(max-width: 960px)").matches) $("#stage").scrollIntoView();
   } finally {
     button.disabled = false;
   }
@@ -42,6 +42,7 @@ function keys(event) {
 }
 
 async function begin() {
+  if (location.search) history.replaceState(null, "", location.pathname); // the token is in a cookie now
   const about = await api.about();
   $("#device").textContent = `${about.version}, ${about.device}`;
   draft.begin(about, FIRST);

@@ -103,10 +103,7 @@ export async function openMap({ pick, verb }) {
 
 /** The network's name, and the way into it. */
 export function begin({ models }) {
-  const select = h("select", { "aria-labelledby": "network-title", onchange: () => {
-    const model = models.find((each) => each.name === select.value);
-    draft.set({ model: select.value, objective: model?.objective || "" });
-  } }, models.map((model) => h("option", { value: model.name, disabled: model.ready === false }, model.ready === false ? `${model.name} (not on this machine)` : model.name)));
+  const select = h("select", { "aria-labelledby": "network-title", onchange: () => draft.set({ model: select.value, objective: null }) }, models.map((model) => h("option", { value: model.name, disabled: model.ready === false }, model.ready === false ? `${model.name} (not on this machine)` : model.name)));
   const summary = h("p", { class: "quiet" });
   const walk = h("button", { type: "button", class: "wander", onclick: () => openMap({ pick: (what) => draft.set({ objective: what }), verb: "Dream of" }) }, "Wander through its layers");
   $("#network").append(h("div", { class: "fields" }, select, summary, walk));

@@ -44,9 +44,10 @@ function adder(label, placeholder, make, props = {}) {
 function guide() {
   const button = h("button", { type: "button", class: "small", onclick: () => choose(trying(async (file) => {
     const picked = await api.upload(file, file.name);
-    const place = now().length === 1 && now()[0].weight === 1 && terms.place(now()[0].what);
-    const fits = place && place.channel === null; // a guide is compared at one layer; "" is the network's own for it
-    draft.change({ guide: picked, settings: { ...draft.get().settings, ...(fits ? {} : { objective: "" }) } });
+    const { settings } = draft.get();
+    const place = settings.objective && now().length === 1 && now()[0].weight === 1 && terms.place(now()[0].what);
+    const fits = place && place.channel === null; // a guide is compared at one layer: that one, or the network's own for it
+    draft.change({ guide: picked, settings: { ...settings, objective: fits ? settings.objective : null } });
     toast("The dream will be drawn to that picture");
   })) }, "Guide picture");
   const drop = h("button", { type: "button", class: "small", onclick: () => draft.change({ guide: null }) }, "Without guide");
@@ -63,8 +64,15 @@ export function begin() {
   let asked = 0;
   const suggesting = { list: "classes", oninput: trying(async ({ target }) => {
     const mine = (asked += 1);
-    const found = target.value.trim().length > 1 ? await api.classes(draft.value("model"), target.value) : [];
-    if (mine === asked) names.replaceChildren(...found.map((one) => h("option", { value: one.name.split(",")[0] })));
+    let known = target.value.trim().length < 2;
+    if (known) names.replaceChildren();
+    while (!known) {
+      const { complete, classes } = await api.classes(draft.value("model"), target.value);
+      if (mine !== asked) return;
+      names.replaceChildren(...classes.map((one) => h("option", { value: one.name.split(",")[0] })));
+      known = complete;
+      if (!known) await new Promise((resolve) => setTimeout(resolve, 1000)); // the network is being read
+    }
   }) };
   const source = h("textarea", { rows: 2, spellcheck: "false", "aria-label": "The objective as text", onchange: () => draft.set({ objective: source.value.trim() }) });
   $("#objective").append(

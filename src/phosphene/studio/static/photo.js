@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { $, announce, h, toast, trying } from "./dom.js";
 import * as draft from "./draft.js";
 import { startMask } from "./mask.js";
-import { picture } from "./run.js";
+import { detach, picture } from "./run.js";
 import * as stage from "./stage.js";
 
 const chooser = $("#file");
@@ -20,8 +20,9 @@ chooser.addEventListener("change", () => chooser.files[0] && wanted(chooser.file
 /** A recipe's settings, whichever way it was written down; its seed comes with it. */
 export function restore(recipe) {
   const settings = recipe.dream ?? recipe.settings ?? recipe;
-  const { guide, mask, ...others } = settings; // they name files that aren't here
-  draft.change({ settings: others });
+  const { guide, mask, ...others } = settings; // they name files that aren't here: what is here takes their place
+  const now = draft.get();
+  draft.change({ settings: others, guide: guide ? now.guide : null, mask: mask ? now.mask : null });
 }
 
 export const take = trying(async (file) => {
@@ -42,12 +43,24 @@ const use = (photo) => draft.change({ photo, film: null, noise: false, mask: nul
 
 async function preview(photo) {
   const before = await picture(api.uploadPicture(photo.id, 2048));
+  detach();
   $("#welcome").hidden = true;
-  $("#film").hidden = true;
-  $("#run").hidden = true;
   stage.show({ before, after: null, width: photo.width, height: photo.height });
   stage.describe(`Your ${photo.kind === "film" ? "film" : "photo"} ${photo.name}, ${photo.width} by ${photo.height} pixels`);
   announce(`The ${photo.kind === "film" ? "film" : "photo"} is here; press Dream`);
+}
+
+/** What a dream from noise begins with, more or less. */
+function grain() {
+  detach();
+  $("#welcome").hidden = true;
+  const noise = new ImageData(128, 128);
+  noise.data.forEach((_, at, data) => { data[at] = at % 4 === 3 ? 255 : 128 + 24 * (Math.random() + Math.random() + Math.random() - 1.5); });
+  const sheet = Object.assign(document.createElement("canvas"), { width: noise.width, height: noise.height });
+  sheet.getContext("2d").putImageData(noise, 0, 0);
+  const side = draft.value("max_size") || 512;
+  stage.show({ before: sheet, after: null, width: side, height: side });
+  stage.describe("Noise: the dream grows out of it");
 }
 
 const ways = {
@@ -79,6 +92,7 @@ export function begin() {
   draft.listen((now) => {
     if (now.photo !== shown.photo || now.film !== shown.film || now.mask !== shown.mask || now.noise !== shown.noise) show(now);
     const fresh = (name) => now[name] && now[name] !== shown[name] && shown[name] !== undefined;
+    if (now.noise && !shown.noise) grain();
     if (fresh("photo") || fresh("film")) trying(preview)(now.photo ?? now.film);
     shown = now;
   });

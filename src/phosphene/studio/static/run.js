@@ -10,7 +10,8 @@ import * as stage from "./stage.js";
 const bar = $("#run");
 const film = $("#film");
 const over = ["done", "failed", "cancelled"];
-const listeners = new Set();
+const listeners = new Set(); // told when a job begins or ends
+const hearing = new Set(); // told when its state changes
 const rounded = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 let job = null;
 let loaded = ""; // the job whose finished picture is shown
@@ -18,6 +19,7 @@ let spoken = "";
 
 export const current = () => job;
 export const onEnd = (listener) => listeners.add(listener);
+export const onState = (listener) => hearing.add(listener);
 export const picture = (url) =>
   new Promise((resolve, reject) => {
     const image = new Image();
@@ -67,11 +69,11 @@ function told() {
   parts.resume.hidden = job.state !== "paused";
   parts.cancel.hidden = ended;
   const { still } = job;
-  parts.more.hidden = !ended || !still || job.state === "failed";
-  parts.save.hidden = job.state !== "done" && (still || !ended || !job.frame);
+  parts.more.hidden = !still || !api.kept(job);
+  parts.save.hidden = !api.kept(job);
   parts.save.textContent = still ? "Save PNG" : "Save film";
   parts.save.href = api.picture(job.id, { format: still ? "png" : "mp4" });
-  parts.save.download = `${job.name || "dream"}.${still ? "png" : "mp4"}`.replaceAll("/", "-");
+  parts.save.download = api.fileName(job, still ? "png" : "mp4");
   parts.details.hidden = !ended;
   const speech = ended || job.state === "paused" ? `The dream is ${job.state}` : `Octave ${job.octave || 1} of ${job.octaves || "?"}`;
   if (speech !== spoken) announce(speech);
@@ -83,7 +85,7 @@ async function finish() {
   loaded = job.id;
   leave(job.id);
   for (const listener of listeners) listener(job);
-  if (job.state === "failed" || (job.state === "cancelled" && !(job.still ? job.octave : job.frame))) return;
+  if (!api.kept(job)) return;
   if (!job.still) {
     film.src = api.picture(job.id, { format: "mp4" });
     film.hidden = false;
@@ -91,7 +93,7 @@ async function finish() {
   }
   const mine = job.id;
   const after = await picture(api.picture(mine, { format: "png" })).catch(() => null);
-  if (!after || job.id !== mine) return;
+  if (!after || job?.id !== mine) return;
   stage.show({ after, width: after.naturalWidth, height: after.naturalHeight });
   stage.describe(`The ${job.state === "done" ? "finished dream" : "dream so far"}, ${job.width} by ${job.height} pixels`);
 }
@@ -100,7 +102,9 @@ async function finish() {
 function update(news) {
   if (!job || news.id !== job.id) return;
   if (over.includes(job.state) && !over.includes(news.state)) return;
+  const before = job.state;
   job = { ...job, ...news };
+  if (job.state !== before) hearing.forEach((listener) => listener(job));
   if (job.scores) parts.curve.draw(job.scores);
   told();
   if (over.includes(job.state)) finish();
@@ -115,12 +119,23 @@ function frame(header, bitmap) {
   update({ id: job.id, ...header, scores: job.step === header.step && job.octave === header.octave ? job.scores : scores });
 }
 
-/** Put a job on the stage, and watch it while it runs. */
-export async function attach(next) {
-  if (job) leave(job.id);
-  [job, loaded, spoken] = [next, "", ""];
+/** Leave the stage to something else. The job goes on, and its end is heard of. */
+export function detach() {
+  if (job && !over.includes(job.state)) {
+    const { id } = job;
+    const ended = (news) => over.includes(news.state) && (leave(id), listeners.forEach((listener) => listener(news)));
+    watch(id, { frame: () => undefined, job: ended });
+  }
+  job = null;
+  bar.hidden = true;
   film.hidden = true;
   film.removeAttribute("src");
+}
+
+/** Put a job on the stage, and watch it while it runs. */
+export async function attach(next) {
+  detach();
+  [job, loaded, spoken] = [next, "", ""];
   $("#welcome").hidden = true;
   $("#view").dataset.job = job.id;
   $("#view").dataset.frames = 0;
@@ -133,10 +148,11 @@ export async function attach(next) {
   if (source) {
     const mine = job.id;
     const before = await picture(source).catch(() => null);
-    if (job.id !== mine) return;
+    if (job?.id !== mine) return;
     const [width, height] = stage.size();
     if (before) stage.show(job.octave && width ? { before } : { before, width: job.width || before.naturalWidth, height: job.height || before.naturalHeight });
   }
+  if (!job) return;
   if (over.includes(job.state)) finish();
   else watch(job.id, { frame, job: update });
 }
@@ -151,7 +167,7 @@ export async function begin(extra = {}) {
   const { max_size, scale, ...asItIs } = now.settings; // more of a picture leaves it as large as it is
   const request = {
     kind: draft.kind(), settings: extra.from ? asItIs : now.settings,
-    photo: extra.from ? null : now.photo?.id ?? null, mask: now.mask?.id ?? null, guide: now.guide?.id ?? null,
+    photo: extra.from ? null : now.photo?.id ?? null, mask: extra.kind === "visualize" ? null : now.mask?.id ?? null, guide: now.guide?.id ?? null,
     ...(now.photo || extra.from || now.film ? {} : { size }), ...(now.film ? { film: now.film.id, photo: null, mask: null, ...now.times } : {}), ...extra,
   };
   const made = await api.create(request);
