@@ -66,7 +66,7 @@ def test_a_site_without_its_whole_path_is_refused(planned):
 
 def test_a_photo_that_is_none_is_told_before_anything_is_made(planned, lens, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    with pytest.raises(PhospheneError, match="broken.png is no picture"):
+    with pytest.raises(PhospheneError, match=r"broken\.png is no picture"):
         planning.make(lens, planned.noise, planned.dream, wanted=["dream"], picture="broken.png")
 
 

@@ -122,10 +122,9 @@ class TestValues:
         assert torch.equal(film[0].image, plain[0].image)
         assert not torch.equal(film[1].image, plain[1].image)
 
-
     def test_another_param_and_its_rate(self, one_thread):
         lens, image = Lens(strided()), photo(1, 3, 40, 40)
-        text = keys('at = 1\nparam = "fourier"\nrate = 0.01', 'at = 3\nrate = 0.03\naverage = 0.5')
+        text = keys('at = 1\nparam = "fourier"\nrate = 0.01', "at = 3\nrate = 0.03\naverage = 0.5")
         line = timeline.parse(tomllib.loads(text), CONFIG, Motion(), "3", frames=4, fps=1, where="t")
         settings = [line.at(frame)[0] for frame in range(4)]
         assert [one.param for one in settings] == ["pixel", "fourier", "fourier", "fourier"]
