@@ -273,6 +273,16 @@ class TestRun:
         assert ran(plan, store, Hands(store), retry=True).made == 16
         assert not store.quarantined()
 
+    def test_what_is_the_same_every_time_is_tried_once_and_says_so(self, store):
+        class Broken(Hands):
+            def wait(self):
+                self.tried.append(item := self.queue.pop())
+                yield item, Failure("E_FORMAT", "no picture")
+
+        hands = Broken(store)
+        ran(plan_of(8, ("a",), kinds=("dream",)), store, hands)
+        assert len(hands.tried) == 2 and store.base.execute("select tries from failures").fetchone()[0] == 1
+
     def test_a_full_disk_ends_the_run(self, store):
         class Full(Hands):
             def wait(self):

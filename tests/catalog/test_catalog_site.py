@@ -118,6 +118,13 @@ def test_pictures_are_alike_in_what_not_all_have_in_common(made):
     store.close()
 
 
+def test_the_wall_has_whole_rows(made, visit):
+    page = visit(made / "a", viewport={"width": 1280, "height": 900})
+    shown = "[...document.querySelectorAll('.wall a')].filter(one => one.offsetWidth)"
+    page.wait_for_function(f"{shown}.length % new Set({shown}.map(one => one.offsetLeft)).size === 0")
+    assert page.evaluate(f"{shown}.length") > 24
+
+
 def test_from_the_map_to_a_unit_and_its_neighbour(made, visit):
     page = visit(made / "a")
     assert page.locator(".map li").count() == len(LAYERS)

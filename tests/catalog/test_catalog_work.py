@@ -64,6 +64,12 @@ def test_a_site_without_its_whole_path_is_refused(planned):
         Work(planned.to_json(), "site")
 
 
+def test_a_photo_that_is_none_is_told_before_anything_is_made(planned, lens, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(PhospheneError, match=r"broken\.png is no picture"):
+        planning.make(lens, planned.noise, planned.dream, wanted=["dream"], picture="broken.png")
+
+
 def test_files_that_are_others_on_this_node(planned, tmp_path):
     place = str(tmp_path / "site")
     with pytest.raises(PhospheneError, match="weights: others on") as caught:

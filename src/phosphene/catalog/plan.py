@@ -16,6 +16,7 @@ from phosphene.errors import PhospheneError
 from phosphene.layers import Row, maps
 from phosphene.lens import Lens
 from phosphene.param import kind_of
+from phosphene.picture import open_picture
 from phosphene.recipe import file_sha256, software
 
 MATTERS = ("phosphene", "torch", "timm")  # of the software: told, but no part of a key
@@ -109,6 +110,7 @@ def make(
         raise PhospheneError("E_INPUT", f"{folder}: no photo in it; give another folder with --photos")
     if "dream" in wanted:
         picture = picture or str(files[0])
+        open_picture(picture)  # rather than to fail with every item
     known = software().model_dump()
     return Plan(
         model=noise.model,

@@ -11,7 +11,7 @@ from phosphene.catalog.executor import Executor, Failure
 from phosphene.catalog.record import Item, Plan, Record, items
 from phosphene.catalog.record import item as item_of
 from phosphene.catalog.store import Store
-from phosphene.catalog.tries import TRIES, outcomes
+from phosphene.catalog.tries import FINAL, TRIES, outcomes
 from phosphene.errors import PhospheneError
 from phosphene.lock import only_writer
 
@@ -135,7 +135,7 @@ def drive(
             if isinstance(result, Failure):
                 if result.code == FULL:
                     raise PhospheneError(FULL, f"{result.text}; the same command goes on")
-                store.failed(item, result.code, result.text, TRIES)
+                store.failed(item, result.code, result.text, 1 if result.code in FINAL else TRIES)
                 layer.failed += len(item.channels)
             else:
                 waiting.append(result)

@@ -16,12 +16,21 @@ phosphene.missing = text => phosphene.el("section", { class: "page", "data-title
   }
   const trail = (...links) => el("nav", { class: "trail", "aria-label": "Where this is" }, el("a", { href: "#/" }, "Map"), ...links.map(each => [el("span", { "aria-hidden": "true" }, "/"), each]));
 
+  // A last row that isn't full is left out.
+  function inRows(wall) {
+    new ResizeObserver(() => {
+      const columns = getComputedStyle(wall).gridTemplateColumns.split(" ").length, { length } = wall.children;
+      [...wall.children].forEach((each, i) => { each.hidden = length >= columns && i >= length - length % columns; });
+    }).observe(wall);
+    return wall;
+  }
+
   views[""] = () => {
     const { networks, wall } = phosphene.known.index, total = phosphene.total();
     const page = el("div", { class: "page" },
       el("section", { class: wall.length < FEW ? "hero few" : "hero" },
-        el("div", { class: "wall", "aria-hidden": "true" }, wall.map(([network, number, channel, sha, wide]) =>
-          el("a", { href: href("unit", network, phosphene.layer(network, number).name, channel), tabindex: -1 }, phosphene.picture(sha, wide, { px: "160px", eager: true })))),
+        inRows(el("div", { class: "wall", "aria-hidden": "true" }, wall.map(([network, number, channel, sha, wide]) =>
+          el("a", { href: href("unit", network, phosphene.layer(network, number).name, channel), tabindex: -1 }, phosphene.picture(sha, wide, { px: "160px", eager: true }))))),
         el("div", { class: "words" },
           el("h1", {}, networks.map(one => one.label).join(" and ")),
           el("p", {}, `${many(total, "unit")} in ${many(networks.reduce((sum, one) => sum + one.layers.length, 0), "layer")}: what each of them wants to see.`),
