@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from typing import IO
 
 from phosphene.errors import PhospheneError
@@ -96,7 +97,7 @@ def _boxes(data: bytes) -> int | None:
     return at
 
 
-ENDS = {
+ENDS: dict[str, Callable[[bytes], int | None]] = {
     "jpeg": _jpeg,
     "gif": _gif,
     "avif": _boxes,
