@@ -3,6 +3,7 @@
 import json
 import random
 
+import psutil
 import pytest
 from websockets.sync.client import connect
 
@@ -270,6 +271,13 @@ def test_the_page_is_safe(visitor):
     assert visitor.get("/static/..%2f..%2fserver.py").status_code == 404
 
 
+def gone(process):
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def test_everything_survives_a_kill(tmp_path):
     studio = Studio(tmp_path / "kept")
     with studio.visitor() as visitor:
@@ -278,7 +286,10 @@ def test_everything_survives_a_kill(tmp_path):
         ended(visitor, done)
         going = asked(visitor, photo, LONG)
         ended(visitor, going, "running")
+        begun = psutil.Process(studio.process.pid).children(recursive=True)
         studio.kill()
+        assert len(begun) > 1
+        until(lambda: all(gone(one) for one in begun))
         studio.start()
         assert visitor.get(f"/api/jobs/{done}/picture").status_code == 200
         assert ended(visitor, going, "running")["state"] == "running"

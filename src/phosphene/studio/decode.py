@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import multiprocessing
+import os
+import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -75,6 +77,18 @@ def _small(image: Any) -> bytes:
     return file.getvalue()
 
 
+def _end_with_parent() -> None:
+    """A pool's process waits for ever where the server was killed."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 class Decoder:
     """One process, started anew when it was ended."""
 
@@ -83,7 +97,8 @@ class Decoder:
 
     def look(self, path: Path) -> dict[str, Any]:
         """What `looked_at` finds, within a time. Raises its PhospheneError, and E_DECODE for a slow one."""
-        pool = self._pool = self._pool or ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        context = multiprocessing.get_context("spawn")
+        pool = self._pool = self._pool or ProcessPoolExecutor(1, context, _end_with_parent)
         future: Future[dict[str, Any]] = pool.submit(looked_at, str(path))
         try:
             found = future.result(SECONDS)

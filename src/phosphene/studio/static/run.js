@@ -144,6 +144,8 @@ export async function attach(next) {
   stage.split(0);
   stage.describe("The dream as it grows");
   told();
+  if (over.includes(job.state)) finish();
+  else watch(job.id, { frame, job: update });
   const source = job.photo || job.film ? api.uploadPicture(job.photo ?? job.film, 2048) : job.from && api.picture(job.from, { format: "png" });
   if (source) {
     const mine = job.id;
@@ -152,9 +154,6 @@ export async function attach(next) {
     const [width, height] = stage.size();
     if (before) stage.show(job.octave && width ? { before } : { before, width: job.width || before.naturalWidth, height: job.height || before.naturalHeight });
   }
-  if (!job) return;
-  if (over.includes(job.state)) finish();
-  else watch(job.id, { frame, job: update });
 }
 
 /** A new job that begins where another ended, as the draft says now. */
