@@ -16,8 +16,8 @@ POOLED = {"inception_3b": True, "inception_4e": True}
 class Net:
     """`net.blobs`: the activations on the way to a layer, from a dict of Caffe's weights."""
 
-    def __init__(self, weights):
-        self.weights = weights
+    def __init__(self, weights, order=torch.contiguous_format):
+        self.weights, self.order = weights, order
 
     def conv(self, x, name, relu=True, **kw):
         y = F.conv2d(x, self.weights[name + ".weight"], self.weights[name + ".bias"], **kw)
@@ -25,7 +25,7 @@ class Net:
 
     def to(self, x, end):
         """The blob `end`; a convolution's name is its value before the ReLU."""
-        for name, blob in self.walk(x):
+        for name, blob in self.walk(x.contiguous(memory_format=self.order)):
             if name == end:
                 return blob
         raise KeyError(end)

@@ -32,6 +32,18 @@ def net():
     return notebook.Net(load_file(WEIGHTS))
 
 
+@pytest.fixture(scope="module")
+def last(net):
+    """The same with its maps in another order in memory, which rounds otherwise."""
+    return notebook.Net(
+        {
+            name: values.contiguous(memory_format=torch.channels_last) if values.dim() == 4 else values
+            for name, values in net.weights.items()
+        },
+        torch.channels_last,
+    )
+
+
 def photo(path, size):
     image = Image.open(path).convert("RGB")
     image.thumbnail((size, size))
@@ -53,16 +65,18 @@ LAYERS = ["inception_4c/output", "inception_3b/output", "inception_3b/5x5_reduce
     ("path", "layer", "seed"),
     [(SKY, LAYERS[0], 0), (FLOWERS, LAYERS[0], 1), (FLOWERS, LAYERS[1], 2), (SKY, LAYERS[2], 3)],
 )
-def test_equals_the_notebook(lens, net, path, layer, seed, octaves, steps):
+def test_equals_the_notebook(lens, net, last, path, layer, seed, octaves, steps):
     # 300 px wide, the sky's second octave is of a size where scipy's zoom loses its last row.
     pixels = photo(path, 300)
     theirs, _ = notebook.deepdream(net, pixels, seed, layer, octaves=octaves, steps=steps)
     got, _ = ours(lens, pixels, layer, seed=seed, octaves=octaves, steps=steps)
     apart = np.abs(got - theirs)
-    # Where two activations tie to the last bit, two right float32 runs may take different ones.
-    assert (apart > 1).mean() < 0.01
-    assert np.median(apart) < 1e-3
-    assert apart.mean() < 0.05
+    # Where two activations tie to the last bit, two right float32 runs may take different ones. On some
+    # processors so do two runs of the notebook: what those are apart, ours may be too.
+    own = np.abs(notebook.deepdream(last, pixels, seed, layer, octaves=octaves, steps=steps)[0] - theirs)
+    assert (apart > 1).mean() < max(0.01, 1.5 * (own > 1).mean())
+    assert np.median(apart) < max(1e-3, 1.5 * np.median(own))
+    assert apart.mean() < max(0.05, 1.5 * own.mean())
     assert np.abs(got - pixels).mean() > 1
 
 
@@ -79,10 +93,16 @@ def test_guided_dream_equals_the_notebook(lens, net):
 
 
 @pytest.mark.slow
-def test_full_run_agrees_in_score_and_change(lens, net):
-    pixels = photo(SKY, 360)
-    theirs, their_score = notebook.deepdream(net, pixels, 0)
-    got, score = ours(lens, pixels, "inception_4c/output", seed=0)
-    assert np.abs(got - pixels).mean() == pytest.approx(np.abs(theirs - pixels).mean(), rel=0.02)
+def test_full_runs_agree_in_score_and_change(lens, net):
+    """Of three seeds together, as each run goes its own way from where two activations tie."""
+    pixels = photo(SKY, 288)
     positions = net.to(torch.tensor(notebook.preprocess(pixels)[None]), LAYERS[0])[0, 0].numel()
-    assert score * positions == pytest.approx(their_score, rel=0.15)  # few positions: 8% at full size
+    found = []
+    for seed in range(3):
+        theirs, their_score = notebook.deepdream(net, pixels, seed)
+        got, score = ours(lens, pixels, LAYERS[0], seed=seed)
+        changes = (np.abs(image - pixels).mean() for image in (got, theirs))
+        found.append([*changes, score * positions, their_score])
+    change, their_change, score, their_score = np.mean(found, 0)
+    assert change == pytest.approx(their_change, rel=0.02)
+    assert score == pytest.approx(their_score, rel=0.1)

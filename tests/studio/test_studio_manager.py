@@ -39,3 +39,14 @@ def test_a_long_job_lets_others_in_and_goes_on(manager, kind, more):
     assert manager.ask(long(), "cancel")
     until(lambda: long()["state"] == "cancelled")
     assert manager.store.file(long()["id"], "png").exists()
+
+
+def test_what_has_begun_since_it_was_looked_at_is_cancelled(manager):
+    first, waits = (asked(manager, "one", "dream", LONG) for _ in range(2))
+    seen = waits()
+    assert seen["state"] == "queued"
+    until(lambda: first()["state"] == "running")
+    assert manager.ask(first(), "cancel")
+    until(lambda: waits()["state"] == "running")
+    assert manager.ask(seen, "cancel")
+    until(lambda: waits()["state"] == "cancelled" and manager.lines[0].now is None)

@@ -71,9 +71,10 @@ class Manager:
 
     def ask(self, job: dict[str, Any], what: str) -> bool:
         """Pause, resume or cancel a job; whether that can be."""
-        name, state = job["id"], job["state"]
+        name = job["id"]
         with self._lock:
-            line = self._at(name)
+            job = self.store.job(name) or job  # it may have begun or ended since
+            state, line = job["state"], self._at(name)
             if what == "resume" and state == "paused":
                 self.store.change(name, state="queued")
             elif what in ("pause", "cancel") and state == "running" and line:
@@ -171,6 +172,16 @@ class Manager:
                 line.send({"type": "slice", "job": name})
 
     def _changed(self, line: Line, message: Message) -> None:
+        with self._lock:  # so that what is asked meanwhile is asked before or after
+            left = self._told(line, message) in (*OVER, "paused", "queued")
+            if left:
+                line.now = None
+        self.heard(message["job"])
+        if left:
+            self.next()
+
+    def _told(self, line: Line, message: Message) -> str:
+        """Keep what a worker says of its job; the state that it is in now."""
         name, state = message["job"], message["state"]
         if state == "queued" and line.wish:  # asked for while it made room
             state = {"pause": "paused", "cancel": "cancelled"}[line.wish]
@@ -184,13 +195,7 @@ class Manager:
         self.store.change(name, state=state, **values)
         if state in OVER:
             self.scores.pop(name, None)
-        if state in (*OVER, "paused", "queued"):
-            with self._lock:
-                line.now = None
-            self.heard(name)
-            self.next()
-        else:
-            self.heard(name)
+        return str(state)
 
 
 def _ending(job: Message) -> bool:
