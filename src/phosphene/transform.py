@@ -107,10 +107,15 @@ def crops(
     return cut
 
 
-def window(low: float, high: float) -> Transform:
-    """A square window, its side `low` to `high` of the picture's shorter one, anywhere, resized to that."""
+def window(low: float, high: float, last: float = 0.0, *, done: float = 0.0) -> Transform:
+    """A square window, its side `low` to `high` of the picture's shorter one, anywhere, resized to that.
+
+    With `last`, `low` goes there as `done` goes from 0 to 1: things are found in parts, then seen as a whole.
+    """
     _within("window", low, 0.05, 1)
     _within("window", high, low, 1)
+    _within("window's last", last, 0, high)
+    low += (last - low) * done if last else 0
 
     def drawn(random: RandomState, height: int, width: int) -> tuple[int, int, int]:
         length = round(min(height, width) * random.uniform(low, high))
@@ -163,10 +168,11 @@ WORDS: dict[str, tuple[str, Callable[..., Transform]]] = {
     "scale": ("LOW, HIGH", scale),
     "rotate": ("DEGREES", rotate),
     "crops": ("COUNT, SIZE, FIRST, LAST", crops),
-    "window": ("LOW, HIGH", window),
+    "window": ("LOW, HIGH, LAST", window),
     "noise": ("DEVIATION", noise),
     "color": ("AMOUNT", color),
 }
+CHANGING = {"crops", "window"}  # in the course of an octave
 
 
 def composed(steps: Sequence[Transform]) -> Transform:
@@ -236,7 +242,7 @@ def _step(name: str, arguments: str, done: float) -> Transform:
         near = ", ".join(nearest(name[:40], list(WORDS), 3))
         raise PhospheneError("E_PARAM", f"there is no transform {name[:40]!r}; the nearest are {near}")
     usage, build = WORDS[name]
-    build = partial(build, done=done) if name == "crops" else build
+    build = partial(build, done=done) if name in CHANGING else build
     try:
         return build(*(float(number) for number in arguments.split(",") if number.strip()))
     except (TypeError, ValueError):

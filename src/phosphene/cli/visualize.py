@@ -86,6 +86,12 @@ def visualize(
     wanted = named or ([dream.objective] if "objective" in typed else [])
     if not wanted:
         raise PhospheneError("E_PARAM", "no objective given; name one, such as LAYER:CHANNEL or 'LAYER:*'")
+    for flag, instead in (
+        ("mask", "dream with it"),
+        ("guide", "give 'guide(\"FILE\", LAYER)' as the objective"),
+    ):
+        if typed.get(flag):
+            raise PhospheneError("E_PARAM", f"visualize has no --{flag}; {instead}")
     if batch < 0:
         raise PhospheneError("E_PARAM", f"--batch is {batch}, expected 0 or more")
     if no_figures and report:
