@@ -93,6 +93,19 @@ def test_a_window_is_a_part_of_the_picture():
             assert np.allclose(got, ndimage.map_coordinates(plane, [rows, columns], order=1), atol=1e-5)
 
 
+@pytest.mark.parametrize("done", [0.0, 0.5, 1.0])
+def test_a_window_grows_in_the_course_of_a_run(done):
+    row = torch.arange(30.0).expand(1, 3, 30, 30)
+
+    def widths(text):
+        found = (transform.drawn(transform.parse(text, done), [0, n], 1)(row) for n in range(200))
+        return np.array([float(each.max() - each.min()) + 1 for each in found])
+
+    low = 0.4 + done * (0.9 - 0.4)
+    assert widths("window(0.4, 1, 0.9)").min() == pytest.approx(30 * low, abs=1.5)
+    assert widths("window(0.4, 1)").min() == pytest.approx(30 * 0.4, abs=1.5)
+
+
 def test_windows_go_everywhere_in_every_size():
     row = torch.arange(31.0).expand(1, 3, 20, 31) / 31
     found = [transform.drawn(transform.parse("window(0.2, 1)"), [3, 0, n], 1)(row) for n in range(200)]
@@ -141,7 +154,7 @@ def test_a_step_is_the_same_whenever_it_is_taken():
     "steps",
     [
         ["pad(12)", "jitter(8)", "scale(0.9, 1.1)", "rotate(10)", "jitter(4)"],
-        ["pad(16)", "window(0.4, 1)", "rotate(10)", "noise(0.04)"],
+        ["pad(16)", "window(0.4, 1, 0.7)", "rotate(10)", "noise(0.04)"],
         ["jitter(50)", "pad(3.7)", "color(0.1)"],
         ["crops(8)", "noise(0.08)"],
         ["pad(40)", "crops(3, 50)", "pad(2)"],

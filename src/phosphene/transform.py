@@ -25,7 +25,7 @@ Transform = Callable[[Tensor, Randoms], Tensor]
 
 GREY = 0.5
 STANDARD = "pad(12), jitter(8), scale(0.9, 1.1), rotate(10), jitter(4)"
-WINDOWS = "pad(16), window(0.4, 1), rotate(10), noise(0.04)"
+WINDOWS = "pad(16), window(0.4, 1, 0.7), rotate(10), noise(0.04)"
 CROPS = "crops(8), noise(0.08)"
 NAMED = {"none": "", "standard": STANDARD, "windows": WINDOWS, "crops": CROPS}
 STEP = re.compile(r"\s*([a-z]+)\s*\(([^()]*)\)\s*(?:,|$)")
