@@ -25,7 +25,7 @@ from phosphene.lens import Lens
 
 SAMPLED = 4  # layers of which an item is begun
 FEW, MORE = 3, 9  # steps
-LONG = 2.0  # s that a sample should take, so that what else the machine does tells little
+LONG = 3.0  # s that a sample should take, so that what else the machine does tells little
 CROPS = 4 * AT_ONCE
 ENDS = 18  # crops that a unit shows
 KEPT = 0.6  # of these that no other unit has shown
@@ -93,14 +93,17 @@ class Probe(Work):
         taken = min(planned, max(MORE, int(FEW * LONG / few)))
         seconds, each = few, few / FEW
         if taken > FEW:
-            more, size = self._limited(item, taken)
+            turns = [self._limited(item, taken)]
+            while sum(seconds for seconds, _ in turns) < LONG:
+                turns.append(self._limited(item, taken))
+            more, size = (float(np.mean(values)) for values in zip(*turns, strict=True))
             each = max(0.0, more - few) / (taken - FEW)
             seconds = more + (planned - taken) * each
         warming = 0.0 if self.warm else max(0.0, first - (few - (FEW - 1) * each))
         self.warm = True
         return Cost(0.0, seconds / len(item.channels), size / len(item.channels), warming=warming)
 
-    def _limited(self, item: Item, steps: int) -> tuple[float, int]:
+    def _limited(self, item: Item, steps: int) -> tuple[float, float]:
         self.noise = self.noise.but(steps=min(steps, self.plan.noise.steps))
         self.dream = self.dream.but(steps=min(steps, self.plan.dream.steps))
         record = self.made(item)
