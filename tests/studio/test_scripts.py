@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from phosphene.cli import main
-from studios import PHOTO, Studio, ended
+from studios import PHOTO, ended
 
 BRIEF = {"steps": 2, "octaves": 1, "seed": 5}
 DREAM = {**BRIEF, "max_size": 96}
@@ -27,19 +27,6 @@ JOBS = {
     "a guide from noise": {"kind": "visualize", "size": 48, "guide": "flowers", "settings": BRIEF},
 }
 NAMES = {"cat": "-my cat.png", "mask": 'my "mask".png', "flowers": "flowers' & more.png"}
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory):
-    found = Studio(tmp_path_factory.mktemp("studio"))
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def visitor(studio):
-    with studio.visitor() as found:
-        yield found
 
 
 @pytest.fixture

@@ -10,20 +10,6 @@ from websockets.sync.client import connect
 from studios import LONG, PHOTO, SMALL, Studio, ended, until
 
 
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory):
-    found = Studio(tmp_path_factory.mktemp("studio"))
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def visitor(studio):
-    with studio.visitor() as found:
-        found.get("/api/about")
-        yield found
-
-
 @pytest.fixture
 def photo(visitor):
     return visitor.post("/api/uploads?name=cat.jpg", content=PHOTO.read_bytes()).json()["id"]

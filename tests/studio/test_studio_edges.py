@@ -16,7 +16,7 @@ from websockets.sync.client import connect
 from phosphene.errors import PhospheneError
 from phosphene.studio import bodies
 from phosphene.studio.decode import looked_at
-from studios import LONG, PHOTO, Studio, ended, until
+from studios import LONG, PHOTO, ended, until
 
 HEADS = {
     b"Host: [": 403,
@@ -61,20 +61,6 @@ MESSAGES = (
     "9" * 5000,
     "null",
 )
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory):
-    found = Studio(tmp_path_factory.mktemp("studio"))
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def visitor(studio):
-    with studio.visitor() as found:
-        found.get("/api/about")
-        yield found
 
 
 def line_to(studio, seconds=20):

@@ -21,20 +21,6 @@ from studios import LONG, PHOTO, Studio, ended, until
 Disk = namedtuple("Disk", "total used free")
 
 
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory):
-    found = Studio(tmp_path_factory.mktemp("studio"))
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def visitor(studio):
-    with studio.visitor() as found:
-        found.get("/api/about")
-        yield found
-
-
 @pytest.mark.parametrize(
     "total, free, enough",
     [

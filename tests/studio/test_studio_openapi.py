@@ -17,18 +17,11 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
 
-from studios import PHOTO, SMALL, Studio, ended
+from studios import PHOTO, SMALL, ended
 
 EXAMPLES = int(os.environ.get("PHOSPHENE_TEST_EXAMPLES", "4"))
 # A schema can't say which bytes are a picture, which networks are here, or that a dream needs a photo.
 UNSAID = [checks.positive_data_acceptance]
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory):
-    found = Studio(tmp_path_factory.mktemp("studio"))
-    yield found
-    found.stop()
 
 
 @pytest.fixture(scope="module")

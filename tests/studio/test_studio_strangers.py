@@ -23,20 +23,6 @@ from studios import LONG, PHOTO, SMALL, Studio, ended, until
 QUICK = {**SMALL, "max_size": 48, "octaves": 1, "steps": 1}
 
 
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory):
-    found = Studio(tmp_path_factory.mktemp("studio"))
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def visitor(studio):
-    with studio.visitor() as found:
-        found.get("/api/about")
-        yield found
-
-
 def png(color):
     file = io.BytesIO()
     Image.new("RGB", (64, 64), color).save(file, "PNG")
