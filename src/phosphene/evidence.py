@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from phosphene.album import Album
 from phosphene.errors import PhospheneError
-from phosphene.folder import SUFFIXES
+from phosphene.folder import CATALOG, SUFFIXES
 from phosphene.lens import Lens
 from phosphene.objective import Objective
 
@@ -99,11 +99,13 @@ def photos(folder: str = "", crops: int = CROPS) -> Photos:
 
 
 def photo_files(folder: str = "") -> list[Path]:
-    """The files of `photos`. E_INPUT where there is no such folder."""
+    """The files of `photos`, without those of catalogs. E_INPUT where there is no such folder."""
     if folder:
         if not Path(folder).is_dir():
             raise PhospheneError("E_INPUT", f"{folder}: no folder; give a folder of photos")
-        return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
+        found = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
+        sites = {path.parent for path in Path(folder).rglob(CATALOG)}
+        return [path for path in found if sites.isdisjoint(path.parents)]
     try:
         home = Path(str(resources.files("skimage"))) / "data"
     except ImportError:

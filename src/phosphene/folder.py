@@ -9,6 +9,7 @@ from phosphene.errors import PhospheneError
 KINDS = "png jpg jpeg jfif webp avif tif tiff heic heif gif bmp"
 SUFFIXES = frozenset(f".{kind}" for kind in KINDS.split())
 MOST = 10_000
+CATALOG = "manifest.sqlite"  # lies in a catalog's folder
 
 
 def pictures(name: str | Path) -> list[Path]:

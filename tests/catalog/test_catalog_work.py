@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from phosphene import load
+from phosphene import evidence, load
 from phosphene.catalog import plan as planning
 from phosphene.catalog.record import items
 from phosphene.catalog.store import Store
@@ -57,6 +57,16 @@ def test_names_mean_the_same_in_every_folder(planned, lens, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     made = planning.make(lens, Dream(weights="own.pt"), Dream(), pattern="conv_stem", wanted=["noise"])
     assert made.noise.weights == made.dream.weights == str(path)
+
+
+def test_what_a_site_among_the_photos_makes_is_no_photo(planned):
+    site = Store("photos/site", make=True)
+    for item in items(planned):  # the dream first, whose pictures then lie among the photos
+        assert Work(planned.to_json(), site.place).do(item).units
+    site.close()
+    assert list(Path("photos/site").rglob("*.webp"))
+    names = [path.name for path in evidence.photo_files("photos")]
+    assert sorted(names) == ["0.png", "1.png"]
 
 
 def test_a_site_without_its_whole_path_is_refused(planned):

@@ -24,6 +24,7 @@ from phosphene import ledger
 from phosphene.catalog.files import files
 from phosphene.catalog.record import Item, Plan, Record, Unit
 from phosphene.errors import PhospheneError
+from phosphene.folder import CATALOG
 from phosphene.picture import atomic
 
 TABLES = """
@@ -44,7 +45,7 @@ create table if not exists failures(
   item text primary key, layer text, kind text, channels text, code text, text text, tries integer,
   at real) without rowid;
 """
-MANIFEST, PLAN, FAILURES = "manifest.sqlite", "plan.json", "failures.jsonl"
+MANIFEST, PLAN, FAILURES = CATALOG, "plan.json", "failures.jsonl"
 QUANTILES = np.linspace(0, 1, 257)
 
 
